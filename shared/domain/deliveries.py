@@ -1,0 +1,93 @@
+"""A delivery at the stations of its way: planned, claimed, loaded, finished."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from shared.domain.content import Content, Json
+from shared.domain.events import EventStatus
+from shared.domain.ids import EventId, OccurrenceId
+
+FinalStatus = Literal["delivered", "failed", "expired", "cancelled", "missed", "skipped"]
+
+
+class PlannedDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One that waits for its time."""
+
+    occurrence_id: OccurrenceId
+    event_id: EventId
+    event_version: int
+    scheduled_at: datetime
+    recurrence_id: str | None
+    """None for a trigger."""
+    chained: bool
+    """Its first claim plans the event's next delivery."""
+    metadata: dict[str, Json] | None = None
+    """What a trigger merges over the event's metadata."""
+
+
+class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One that a scheduler holds for the length of a lease."""
+
+    occurrence_id: OccurrenceId
+    event_id: EventId
+    epoch: int
+    due_at: datetime
+    scheduled_at: datetime
+    chained: bool
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A claim, by the epoch that it raised."""
+
+    occurrence_id: OccurrenceId
+    epoch: int
+
+
+class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an attempt needs, as it was when the attempt began."""
+
+    occurrence_id: OccurrenceId
+    epoch: int
+    event_id: EventId
+    event_version: int
+    event_status: EventStatus
+    content: Content
+    """Of the version that was claimed."""
+    webhook_url: str
+    """The event's current one."""
+    hmac_secret: str | None
+    due_at: datetime
+    """When this attempt may start; `scheduled_at`, or later for a retry."""
+    scheduled_at: datetime
+    recurrence_id: str | None
+    attempts: int
+    missed_count: int
+    catch_up: bool
+    replay: bool
+    metadata: dict[str, Json] | None
+    now: datetime
+    """The database's clock."""
+    lease_left: float
+    """Seconds until another process may take the claim over."""
+
+
+class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one occurrence, live or finished."""
+
+    id: OccurrenceId
+    event_id: EventId
+    event_version: int
+    recurrence_id: str | None
+    scheduled_at: datetime
+    status: str
+    status_reason: str | None
+    attempt_count: int
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+    missed_count: int
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,133 @@
+"""The facts that can stop a request or a pass, one class each.
+
+QhronosError
+├── Invalid                 well-formed input that breaks a rule; carries every field error at once
+│   └── InvalidSchedule     a recurrence rule or its zone, with the offending part
+├── Malformed               not even JSON, or a broken header
+├── UnsupportedMediaType    a body that does not say that it is JSON
+├── TooLarge                a body over the limit
+├── Unauthenticated         no token, or one that is not good (any more)
+├── Forbidden               a good token that may not do this
+├── NotFound                unknown, or out of the caller's sight
+├── PreconditionFailed      `If-Match` names a version that is not the current one
+├── Conflict                the state of the thing does not allow it
+└── Unavailable             PostgreSQL or Redis is out of reach
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing wrong with one input, and how to repair it."""
+
+    pointer: str
+    """A JSON pointer into the body (`/schedule`), or the name of a parameter."""
+    message: str
+    hint: str | None = None
+    example: Any = None
+
+
+class QhronosError(Exception):
+    """Any failure that this project names."""
+
+    code = "internal_error"
+
+
+class Invalid(QhronosError):
+    """Well-formed input that breaks a rule."""
+
+    code = "validation_failed"
+
+    def __init__(self, errors: list[FieldError], *, code: str | None = None) -> None:
+        super().__init__("; ".join(f"{error.pointer or 'body'}: {error.message}" for error in errors))
+        self.errors = errors
+        if code:
+            self.code = code
+
+
+class InvalidSchedule(QhronosError):
+    """A recurrence that cannot be honoured.
+
+    `part` names what is wrong (`BYDAY`, `UNTIL`, `timezone`); `hint` and `example` say what would pass.
+    """
+
+    code = "invalid_schedule"
+
+    def __init__(self, message: str, *, part: str, hint: str, example: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.part = part
+        self.hint = hint
+        self.example = example
+        if code:
+            self.code = code
+
+    def at(self, pointer: str) -> FieldError:
+        """Return this as the error of the input that `pointer` names."""
+        return FieldError(pointer=pointer, message=str(self), hint=self.hint, example=self.example)
+
+
+class Malformed(QhronosError):
+    """Input that is not even JSON, or a header that cannot be read."""
+
+    code = "malformed_request"
+
+
+class UnsupportedMediaType(QhronosError):
+    """A body that does not say that it is JSON."""
+
+    code = "unsupported_media_type"
+
+
+class Unauthenticated(QhronosError):
+    """No token, or one that is malformed, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(QhronosError):
+    """A good token that does not allow this."""
+
+    code = "forbidden"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
+
+
+class NotFound(QhronosError):
+    """Nothing with this id that the caller may see."""
+
+    code = "not_found"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
+
+
+class PreconditionFailed(QhronosError):
+    """`If-Match` names a version that is not the current one."""
+
+    code = "precondition_failed"
+
+
+class Conflict(QhronosError):
+    """The thing is in a state that does not allow this."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
+
+
+class Unavailable(QhronosError):
+    """PostgreSQL or Redis is out of reach; the same request may pass later."""
+
+    code = "unavailable"

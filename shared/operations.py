@@ -1,0 +1,62 @@
+"""The operations port of a process: `/metrics`, `/health` and `/ready`, served from a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.readiness import Readiness
+
+_PATIENCE = 5.0
+
+
+@asynccontextmanager
+async def serve(host: str, port: int, ready: Callable[[], Awaitable[Readiness]]) -> AsyncGenerator[None]:
+    """Answer on `host` and `port` until the block ends; `ready` runs on the caller's loop."""
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> Readiness:
+        return await ready()
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _PATIENCE
+
+        def do_GET(self) -> None:
+            match self.path:
+                case "/metrics":
+                    self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest())
+                case "/health":
+                    self._answer(HTTPStatus.OK, "application/json", b'{"status":"ok"}')
+                case "/ready":
+                    state = asyncio.run_coroutine_threadsafe(ask(), loop).result(_PATIENCE)
+                    status = HTTPStatus.OK if state.status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+                    self._answer(status, "application/json", msgspec.json.encode(state))
+                case _:
+                    self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"/metrics, /health or /ready\n")
+
+        def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the standard library
+            """Say nothing: probes come every few seconds."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, name="operations", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()

@@ -1,0 +1,103 @@
+"""Settings from the environment and an optional `.env`: the one place that reads either.
+
+A settings struct names what a process needs; field `redis_url` is read from `QHRONOS_REDIS_URL`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from dotenv import dotenv_values
+
+from shared.domain import durations
+
+PREFIX = "QHRONOS_"
+BUILT_IN_HMAC_SECRET = "qhronos.io"  # noqa: S105 - public by design, refused in production
+SHORTEST_SECRETS = {"master_token": 16, "jwt_secret": 32, "default_hmac_secret": 16}
+
+Environment = Literal["production", "local", "test"]
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+_EXAMPLES = ("changeme", "change-me", "change_me", "example", "placeholder", "insecure", "your-", "your_")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process knows."""
+
+    env: Environment = "production"
+
+
+class InvalidSettings(Exception):
+    """One line for each setting that is missing or wrong."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(kind: type[S]) -> S:
+    """Return the settings of this process, or end it with a message that names every wrong one."""
+    try:
+        return read(kind, {**_dotenv(), **os.environ})
+    except InvalidSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+
+
+def read(kind: type[S], environ: Mapping[str, str]) -> S:
+    """Convert the variables that `kind` names; InvalidSettings when any of them will not do."""
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in msgspec.structs.fields(kind):
+        name = PREFIX + field.name.upper()
+        raw = environ.get(name)
+        if raw is None or (raw == "" and hints[field.name] is not Networks):
+            if field.required:
+                problems.append(f"{name} is not set.")
+            continue
+        try:
+            values[field.name] = _convert(raw, hints[field.name])
+        except ValueError as error:
+            problems.append(f"{name} is not usable: {error}")
+    if not problems:
+        settings = kind(**values)
+        problems = [f"{PREFIX}{name.upper()} {problem}" for name, problem in _weak_secrets(settings)]
+        if not problems:
+            return settings
+    raise InvalidSettings("Qhronos cannot start:\n  " + "\n  ".join(problems) + "\n.env.example lists every setting.")
+
+
+def _convert(raw: str, kind: object) -> object:
+    if kind is timedelta:
+        return durations.parse(raw)
+    if kind == Networks:
+        return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
+    return msgspec.convert(raw, kind, strict=False)
+
+
+def _weak_secrets(settings: Settings) -> list[tuple[str, str]]:
+    """Find secrets that are too short or are known examples. In the local run and in tests, any will do."""
+    if settings.env != "production":
+        return []
+    found: list[tuple[str, str]] = []
+    for name, shortest in SHORTEST_SECRETS.items():
+        secret = getattr(settings, name, None)
+        if not isinstance(secret, str):
+            continue
+        if secret == BUILT_IN_HMAC_SECRET:
+            found.append((name, "still has its built-in value; set a secret of your own."))
+        elif len(secret) < shortest:
+            found.append((name, f"is shorter than {shortest} characters."))
+        elif any(word in secret.lower() for word in _EXAMPLES) or len(set(secret)) < 6:
+            found.append((name, "looks like an example; try `openssl rand -base64 32`."))
+    return found
+
+
+def _dotenv() -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None}

@@ -1,0 +1,238 @@
+"""The events and the content of their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, LiteralString
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from shared.domain.content import Content, Timing
+from shared.domain.events import Event
+from shared.domain.ids import EventId
+from shared.errors import NotFound
+from shared.store.pool import Connection
+
+Change = Literal["created", "updated", "paused", "resumed", "deleted", "restored"]
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events a caller may see: those with a tag of `tags` or one that starts with a prefix; all when `every`."""
+
+    every: bool = False
+    tags: list[str] = []
+    prefixes: list[str] = []
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of events is narrowed by; None: not at all."""
+
+    tags: list[str] | None = None
+    any_tags: list[str] | None = None
+    status: str | None = None
+    name: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+INSERT: LiteralString = """
+    WITH event AS (
+        INSERT INTO events (id, version, name, tags, webhook_url, hmac_secret, created_by, created_at, updated_at)
+        VALUES (%(id)s, 1, %(name)s, %(tags)s, %(webhook_url)s, %(hmac_secret)s, %(by)s, %(now)s, %(now)s)
+    )
+    INSERT INTO event_versions (event_id, version, content, change, changed_by, changed_at)
+    VALUES (%(id)s, 1, %(content)s, 'created', %(by)s, %(now)s)
+"""
+
+SELECT: LiteralString = """
+    SELECT e.id, e.version, e.status, e.status_reason, v.content, e.hmac_secret IS NOT NULL,
+           e.created_by, e.created_at, e.updated_at
+      FROM events AS e
+      JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
+     WHERE TRUE
+"""
+WITH_ID: LiteralString = " AND e.id = %(id)s"
+IN_SIGHT: LiteralString = """
+       AND (e.tags && %(sight_tags)s::text[]
+            OR EXISTS (SELECT FROM unnest(e.tags) AS tag, unnest(%(sight_prefixes)s::text[]) AS prefix
+                        WHERE starts_with(tag, prefix)))
+"""
+TO_CHANGE: LiteralString = " FOR NO KEY UPDATE OF e"
+# Each condition is added only when its parameter is given, so that every query has a plan of its own.
+CONDITIONS: dict[str, LiteralString] = {
+    "before_id": " AND (e.created_at, e.id) < (%(before_at)s, %(before_id)s)",
+    "all_tags": " AND e.tags @> %(all_tags)s::text[]",
+    "any_tags": " AND e.tags && %(any_tags)s::text[]",
+    "status": " AND e.status = %(status)s",
+    "name": " AND strpos(lower(e.name), lower(%(name)s)) > 0",
+    "created_after": " AND e.created_at > %(created_after)s",
+    "created_before": " AND e.created_at < %(created_before)s",
+}
+NOT_DELETED: LiteralString = " AND e.status <> 'deleted'"
+NEWEST: LiteralString = " ORDER BY e.created_at DESC, e.id DESC LIMIT %(limit)s"
+
+CHANGE: LiteralString = """
+    WITH event AS (
+        UPDATE events
+           SET version = %(version)s, status = %(status)s, status_reason = %(status_reason)s,
+               name = %(name)s, tags = %(tags)s, webhook_url = %(webhook_url)s, updated_at = %(now)s
+         WHERE id = %(id)s
+    )
+    INSERT INTO event_versions (event_id, version, content, change, fields, changed_by, changed_at)
+    VALUES (%(id)s, %(version)s, %(content)s, %(change)s, %(fields)s, %(by)s, %(now)s)
+"""
+
+SET_SIGNING_KEY: LiteralString = "UPDATE events SET hmac_secret = %(secret)s WHERE id = %(id)s"
+
+TIMINGS_TO_PLAN: LiteralString = """
+    SELECT e.id, e.version, v.content -> 'timing'
+      FROM events AS e
+      JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
+     WHERE e.id = ANY (%(ids)s)
+       FOR SHARE OF e SKIP LOCKED
+"""
+
+COMPLETE: LiteralString = """
+    UPDATE events AS e
+       SET status = 'completed', updated_at = now()
+      FROM (SELECT id, version FROM events
+             WHERE id = ANY (%(ids)s) AND status = 'active'
+               AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.event_id = events.id)
+             ORDER BY id) AS seen
+     WHERE e.id = seen.id
+       AND e.version = seen.version     -- changed meanwhile: it may have a future again
+       AND e.status = 'active'
+"""
+
+DISABLE: LiteralString = """
+    UPDATE events SET status = 'disabled', status_reason = %(reason)s, updated_at = now()
+     WHERE id = ANY (%(ids)s) AND status IN ('active', 'paused', 'completed')
+"""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What the scheduler needs to find an event's next occurrence."""
+
+    event_id: EventId
+    version: int
+    timing: Timing
+
+
+async def insert(conn: Connection, event: Event, *, hmac_secret: str | None) -> None:
+    """Write a new event and its first version."""
+    await conn.execute(INSERT, {**_shown(event), "hmac_secret": hmac_secret, "by": event.created_by})
+
+
+async def get(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
+    """Return one event, deleted ones included; NotFound when there is none in sight."""
+    return await _one(conn, WITH_ID, event_id, sight)
+
+
+async def get_to_change(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
+    """Like `get`, and nobody else changes the event until the transaction ends."""
+    return await _one(conn, WITH_ID + TO_CHANGE, event_id, sight)
+
+
+async def newest(
+    conn: Connection, filters: Filters, *, sight: Sight, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Event]:
+    """Return the newest events that pass, older than `before` (creation time and id)."""
+    before_at, before_id = before or (None, None)
+    given = {
+        "all_tags": filters.tags,
+        "any_tags": filters.any_tags,
+        "status": filters.status,
+        "name": filters.name,
+        "created_after": filters.created_after,
+        "created_before": filters.created_before,
+        "before_id": before_id,
+    }
+    query, parameters = _seen_by(sight)
+    for name, condition in CONDITIONS.items():
+        if given[name] is not None:
+            query += condition
+    if filters.status is None:
+        query += NOT_DELETED
+    parameters |= {**given, "before_at": before_at, "limit": limit}
+    cursor = await conn.execute(query + NEWEST, parameters, binary=True, prepare=False)
+    return [_event(row) for row in await cursor.fetchall()]
+
+
+async def change(conn: Connection, event: Event, *, change: Change, fields: Sequence[str], by: str) -> None:
+    """Write `event` as the new version that it says it is. The caller holds its row."""
+    await conn.execute(CHANGE, {**_shown(event), "change": change, "fields": list(fields), "by": by})
+
+
+async def set_hmac_secret(conn: Connection, event_id: EventId, secret: str | None) -> None:
+    """Sign with `secret` from now on; None: with the default one."""
+    await conn.execute(SET_SIGNING_KEY, {"id": event_id, "secret": secret})
+
+
+async def timings_to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Plan]:
+    """Return the timing of events, which nobody changes until the transaction ends.
+
+    An event that is being changed right now is left out instead of waited for: its row's owner may wait for us.
+    """
+    cursor = await conn.execute(TIMINGS_TO_PLAN, {"ids": list(ids)}, binary=True)
+    return {
+        id_: Plan(id_, version, msgspec.json.decode(timing, type=Timing))
+        for id_, version, timing in await cursor.fetchall()
+    }
+
+
+async def complete_finished(conn: Connection, ids: Sequence[EventId]) -> None:
+    """Mark those of the active events completed that have no delivery left."""
+    await conn.execute(COMPLETE, {"ids": list(ids)})
+
+
+async def disable(conn: Connection, ids: Sequence[EventId], *, reason: str) -> None:
+    """Stop events whose receiver said that it is gone."""
+    await conn.execute(DISABLE, {"ids": list(ids), "reason": reason})
+
+
+async def _one(conn: Connection, condition: LiteralString, event_id: EventId, sight: Sight) -> Event:
+    query, parameters = _seen_by(sight)
+    cursor = await conn.execute(query + condition, {**parameters, "id": event_id}, binary=True)
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no event {event_id}.", code="event_not_found")
+    return _event(row)
+
+
+def _seen_by(sight: Sight) -> tuple[LiteralString, dict[str, object]]:
+    if sight.every:
+        return SELECT, {}
+    return SELECT + IN_SIGHT, {"sight_tags": sight.tags, "sight_prefixes": sight.prefixes}
+
+
+def _shown(event: Event) -> dict[str, object]:
+    content = event.content
+    return {
+        "id": event.id,
+        "version": event.version,
+        "status": event.status,
+        "status_reason": event.status_reason,
+        "name": content.name,
+        "tags": list(content.tags),
+        "webhook_url": content.webhook_url,
+        "content": Jsonb(content),
+        "now": event.updated_at,
+    }
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    id_, version, status, reason, content, has_hmac_secret, created_by, created_at, updated_at = row
+    return Event(
+        id=id_,
+        version=version,
+        status=status,
+        status_reason=reason,
+        content=msgspec.json.decode(content, type=Content),
+        has_hmac_secret=has_hmac_secret,
+        created_by=created_by,
+        created_at=created_at,
+        updated_at=updated_at,
+    )

@@ -1,0 +1,103 @@
+"""Occurrences wherever they live, as the view `all_occurrences` joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+import msgspec
+
+from shared.domain.deliveries import Occurrence
+from shared.domain.ids import EventId, OccurrenceId
+from shared.errors import NotFound
+from shared.store.events import Sight
+from shared.store.pool import Connection
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of occurrences is narrowed by; None: not at all."""
+
+    event_id: EventId | None = None
+    tags: list[str] | None = None
+    any_tags: list[str] | None = None
+    status: str | None = None
+    scheduled_from: datetime | None = None
+    scheduled_to: datetime | None = None
+
+
+SELECT: LiteralString = """
+    SELECT o.id, o.event_id, o.event_version, o.recurrence_id, o.scheduled_at, o.status, o.status_reason,
+           o.attempt_count, o.next_attempt_at, o.delivered_at, o.missed_count, o.created_at, o.updated_at
+      FROM all_occurrences AS o
+      JOIN events AS e ON e.id = o.event_id
+     WHERE TRUE
+"""
+IN_SIGHT: LiteralString = """
+       AND (e.tags && %(sight_tags)s::text[]
+            OR EXISTS (SELECT FROM unnest(e.tags) AS tag, unnest(%(sight_prefixes)s::text[]) AS prefix
+                        WHERE starts_with(tag, prefix)))
+"""
+# Each condition is added only when its parameter is given, so that every query has a plan of its own.
+CONDITIONS: dict[str, LiteralString] = {
+    "id": " AND o.id = %(id)s",
+    "event_id": " AND o.event_id = %(event_id)s",
+    "tags": " AND e.tags @> %(tags)s::text[]",
+    "any_tags": " AND e.tags && %(any_tags)s::text[]",
+    "status": " AND o.status = %(status)s",
+    "scheduled_from": " AND o.scheduled_at >= %(scheduled_from)s",
+    "scheduled_to": " AND o.scheduled_at <= %(scheduled_to)s",
+    "before": " AND o.id < %(before)s",
+}
+NEWEST: LiteralString = " ORDER BY o.id DESC LIMIT %(limit)s"
+
+
+async def get(conn: Connection, occurrence_id: OccurrenceId, *, sight: Sight) -> Occurrence:
+    """Return one occurrence; NotFound when there is none in sight."""
+    found = await _select(conn, {"id": occurrence_id}, sight=sight, limit=1)
+    if not found:
+        raise NotFound(f"There is no occurrence {occurrence_id}.", code="occurrence_not_found")
+    return found[0]
+
+
+async def newest(
+    conn: Connection, filters: Filters, *, sight: Sight, before: UUID | None, limit: int
+) -> list[Occurrence]:
+    """Return the newest occurrences that pass, by nominal time, older than the id `before`."""
+    given = {**msgspec.structs.asdict(filters), "before": before}
+    return await _select(conn, given, sight=sight, limit=limit)
+
+
+async def _select(conn: Connection, given: Mapping[str, object], *, sight: Sight, limit: int) -> list[Occurrence]:
+    query = SELECT
+    parameters: dict[str, object] = {"limit": limit}
+    if not sight.every:
+        query += IN_SIGHT
+        parameters |= {"sight_tags": sight.tags, "sight_prefixes": sight.prefixes}
+    for name, condition in CONDITIONS.items():
+        if given.get(name) is not None:
+            query += condition
+            parameters[name] = given[name]
+    cursor = await conn.execute(query + NEWEST, parameters, binary=True, prepare=False)
+    return [
+        Occurrence(
+            id=id_,
+            event_id=event_id,
+            event_version=event_version,
+            recurrence_id=recurrence_id,
+            scheduled_at=scheduled_at,
+            status=status,
+            status_reason=status_reason,
+            attempt_count=attempt_count,
+            next_attempt_at=next_attempt_at,
+            delivered_at=delivered_at,
+            missed_count=missed_count,
+            created_at=created_at,
+            updated_at=updated_at,
+        )
+        for (
+            id_, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,
+            attempt_count, next_attempt_at, delivered_at, missed_count, created_at, updated_at,
+        ) in await cursor.fetchall()
+    ]  # fmt: skip

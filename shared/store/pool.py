@@ -1,0 +1,63 @@
+"""Connections to PostgreSQL, alike in every process.
+
+Autocommit by default: a function that writes twice opens a transaction. JSON columns are read as bytes, so that each
+caller decodes them into its own type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import msgspec
+from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+Connection = AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Connection]
+
+CONNECTION_LOST = (OperationalError, PoolTimeout)
+"""What a loop waits out and a request answers with 503."""
+
+_GIVE_UP_AFTER = timedelta(seconds=5)
+_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s"
+    " -c idle_in_transaction_session_timeout=60s",
+}
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, name: str, size: int) -> AsyncGenerator[Pool]:
+    """Yield a pool of at most `size` connections. It opens at once, whether or not the server can be reached."""
+    pool: Pool = AsyncConnectionPool(
+        url,
+        min_size=min(2, size),
+        max_size=size,
+        timeout=_GIVE_UP_AFTER.total_seconds(),
+        reconnect_timeout=5,
+        kwargs={**_OPTIONS, "autocommit": True, "application_name": f"qhronos-{name}"},
+        configure=_configure,
+        open=False,
+    )
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close(timeout=1)
+
+
+def _as_bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else bytes(data)
+
+
+async def _configure(conn: Connection) -> None:
+    set_json_dumps(msgspec.json.encode, conn)
+    set_json_loads(_as_bytes, conn)
