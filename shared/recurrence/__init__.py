@@ -1,0 +1,33 @@
+"""Answer "what comes next" for RFC 5545 rules in named time zones."""
+
+from shared.recurrence.advice import warnings
+from shared.recurrence.build import series
+from shared.recurrence.counting import total
+from shared.recurrence.objects import rule_from_object
+from shared.recurrence.overrides import Overridden, Override, find, nearest, resolve
+from shared.recurrence.parse import parse_rule
+from shared.recurrence.rule import Freq, Rule
+from shared.recurrence.series import DstGap, Occurrence, Series
+from shared.recurrence.summary import summary
+from shared.recurrence.zones import TZDATA_VERSION, zone_of
+
+__all__ = [
+    "TZDATA_VERSION",
+    "DstGap",
+    "Freq",
+    "Occurrence",
+    "Overridden",
+    "Override",
+    "Rule",
+    "Series",
+    "find",
+    "nearest",
+    "parse_rule",
+    "resolve",
+    "rule_from_object",
+    "series",
+    "summary",
+    "total",
+    "warnings",
+    "zone_of",
+]

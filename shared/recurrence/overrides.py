@@ -1,0 +1,134 @@
+"""Lay changes to single occurrences over a series.
+
+An occurrence keeps its recurrence_id wherever it is moved; an EXDATE beats every override; an override whose occurrence
+the series does not (or no longer) have is an orphan: kept, reported, never due.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from heapq import merge
+from itertools import islice, takewhile
+
+import msgspec
+
+from shared.errors import InvalidSchedule
+from shared.recurrence.series import Occurrence, Series
+from shared.recurrence.zones import FIRST_YEAR, LAST_YEAR, instant_of, zone_of
+
+_OFFERED = 3
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """What is changed about the time of one occurrence; neither: it keeps its time, and other things change."""
+
+    excluded: bool = False
+    scheduled_at: datetime | None = None
+
+
+class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A series with overrides by recurrence_id, in any form that `find` understands."""
+
+    series: Series
+    overrides: Mapping[str, Override]
+
+    def next_after(self, instant: datetime, *, inclusive: bool = False) -> Occurrence | None:
+        """Return the first occurrence after an instant (or at it) by the time it really has."""
+        return next((o for o in self.occurrences(instant) if inclusive or o.scheduled_at > instant), None)
+
+    def occurrences(self, start: datetime | None = None) -> Iterator[Occurrence]:
+        """Yield the occurrences lazily by the time they really have, from `start` on (inclusive), or all of them.
+
+        Two at one instant both come.
+        """
+        moved = [o for o in self._moved if start is None or o.scheduled_at >= start]
+        return merge(self.in_place(start), moved, key=lambda o: o.scheduled_at)
+
+    def in_place(self, start: datetime | None = None) -> Iterator[Occurrence]:
+        """Yield only the occurrences that are neither moved nor excluded."""
+        displaced = {found.recurrence_id for found, override in self._known if _displaces(override, found)}
+        return (o for o in self.series.occurrences(start) if o.recurrence_id not in displaced)
+
+    @cached_property
+    def orphans(self) -> tuple[str, ...]:
+        """The keys that match no occurrence."""
+        return tuple(key for key in self.overrides if find(self.series, key) is None)
+
+    @cached_property
+    def _known(self) -> list[tuple[Occurrence, Override]]:
+        pairs = ((find(self.series, key), override) for key, override in self.overrides.items())
+        return [(found, override) for found, override in pairs if found is not None]
+
+    @cached_property
+    def _moved(self) -> list[Occurrence]:
+        moved = (_move(self.series, found, override) for found, override in self._known if not override.excluded)
+        return sorted((o for o in moved if "moved" in o.flags), key=lambda o: o.scheduled_at)
+
+
+def find(series: Series, recurrence_id: str) -> Occurrence | None:
+    """Return the occurrence that a recurrence_id names: its local start, or its instant written in any zone."""
+    instant = _instant(series, recurrence_id)
+    if instant is None:
+        return None
+    found = series.next_after(instant, inclusive=True)
+    return found if found is not None and found.original_at == instant else None
+
+
+def resolve(series: Series, recurrence_id: str) -> Occurrence:
+    """Return the occurrence that a recurrence_id names; InvalidSchedule, with the nearest three, if there is none."""
+    found = find(series, recurrence_id)
+    if found is None:
+        near = nearest(series, _instant(series, recurrence_id) or series.start_at)
+        raise InvalidSchedule(
+            f"{recurrence_id[:64]!r} is not an occurrence of this event",
+            part="recurrence_id",
+            hint=f"the nearest are {', '.join(near)}" if near else "there are no occurrences",
+            example=near[0] if near else series.start_local.isoformat(),
+        )
+    return found
+
+
+def nearest(series: Series, instant: datetime) -> list[str]:
+    """Return the recurrence_ids of the three occurrences nearest to an instant, in order of time."""
+    near = [*_before(series, instant), *islice(series.occurrences(instant), _OFFERED)]
+    near = sorted(near, key=lambda o: abs(o.scheduled_at - instant))[:_OFFERED]
+    return [o.recurrence_id for o in sorted(near, key=lambda o: o.scheduled_at)]
+
+
+def _before(series: Series, instant: datetime) -> list[Occurrence]:
+    """Return the last three occurrences before an instant, looking back ever further."""
+    beginning = min((series.start_at, *series.rdates))
+    back = timedelta(minutes=1)
+    while True:
+        since = max(beginning, instant - back) if instant - beginning > back else beginning
+        found = deque(takewhile(lambda o: o.scheduled_at < instant, series.occurrences(since)), maxlen=_OFFERED)
+        if len(found) == _OFFERED or since == beginning:
+            return list(found)
+        back *= 4
+
+
+def _instant(series: Series, recurrence_id: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(recurrence_id)
+    except ValueError:
+        return None
+    return instant_of(moment, series.zone) if FIRST_YEAR < moment.year < LAST_YEAR else None
+
+
+def _displaces(override: Override, found: Occurrence) -> bool:
+    return override.excluded or override.scheduled_at not in (None, found.scheduled_at)
+
+
+def _move(series: Series, found: Occurrence, override: Override) -> Occurrence:
+    if override.scheduled_at is None or override.scheduled_at == found.scheduled_at:
+        return found
+    local = override.scheduled_at.astimezone(zone_of(series.zone))
+    return msgspec.structs.replace(
+        found,
+        scheduled_at=override.scheduled_at,
+        local=local,
+        flags=(*found.flags, "moved"),
+    )
