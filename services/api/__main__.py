@@ -1,0 +1,85 @@
+"""The API's process: stateless, any number of them behind one address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import uvicorn
+
+from services.api import app
+from services.api.context import Context
+from services.api.settings import ApiSettings
+from shared import operations, process, readiness, settings
+from shared.store.pool import open_pool
+from shared.stream.client import open_client
+
+SYNC_EVERY = timedelta(seconds=5)
+GRACE_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: the process has one place for them."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
+    """Answer requests until `stop`; those under way are finished."""
+    async with (
+        open_pool(config.database_url, name="api", size=10) as pool,
+        open_client(config.redis_url) as redis,
+        operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
+    ):
+        await process.wait_for_schema(pool, stop)
+        if stop.is_set():
+            return
+        context = Context(config, pool, redis)
+        server = Server(
+            uvicorn.Config(
+                app.build(context),
+                host=config.api_host,
+                port=config.api_port,
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        async with asyncio.TaskGroup() as loops:
+            background = [
+                loops.create_task(process.repeat("sync", lambda: _sync(context), stop)),
+                loops.create_task(process.repeat("nudge", context.nudger.run_once, stop)),
+            ]
+            loops.create_task(_stop_server(server, stop))
+            await server.serve()
+            stop.set()
+            for task in background:
+                task.cancel()
+
+
+async def _stop_server(server: Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+async def _sync(context: Context) -> timedelta:
+    async with context.pool.connection() as conn:
+        await context.clock.sync(conn)
+    return SYNC_EVERY
+
+
+def main() -> None:
+    """Start the API."""
+    config = settings.load(ApiSettings)
+    process.run("api", lambda stop: serve(config, stop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What clients get: events, occurrences, attempts and tokens as the contract shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from shared import planning, recurrence
+from shared.domain.attempts import Attempt
+from shared.domain.content import DstGap, Json, Method, Retry
+from shared.domain.deliveries import Occurrence
+from shared.domain.events import Event, EventStatus
+from shared.domain.ids import EventId, occurrence_id_of
+from shared.domain.tokens import Access
+from shared.recurrence import Series
+from shared.store.events import Plan
+
+T = TypeVar("T")
+UPCOMING_SHOWN = 5
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A page of a list."""
+
+    data: list[T]
+    next_cursor: str | None = None
+
+
+class UpcomingOccurrence(msgspec.Struct, frozen=True, kw_only=True):
+    """An instant that the event's timing will come to."""
+
+    recurrence_id: str
+    scheduled_at: datetime
+    local: datetime
+    occurrence_id: UUID | None
+    flags: tuple[str, ...]
+
+
+class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An event."""
+
+    id: UUID
+    name: str
+    description: str
+    start_time: datetime
+    timezone: str
+    schedule: str | None
+    rdates: tuple[datetime, ...]
+    exdates: tuple[datetime, ...]
+    dst_gap: DstGap
+    webhook_url: str
+    method: Method
+    headers: dict[str, str]
+    timeout: str
+    retry: Retry
+    expires_after: str | None
+    has_hmac_secret: bool
+    tags: tuple[str, ...]
+    metadata: dict[str, Json]
+    status: EventStatus
+    status_reason: str | None
+    version: int
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    next_at: datetime | None
+    upcoming: list[UpcomingOccurrence]
+    summary: str
+    warnings: list[str]
+
+
+class OccurrenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An occurrence."""
+
+    id: UUID
+    event_id: UUID
+    event_version: int
+    recurrence_id: str | None
+    scheduled_at: datetime
+    status: str
+    status_reason: str | None
+    attempt_count: int
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+    missed_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class AttemptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP request that was made."""
+
+    number: int
+    started_at: datetime
+    duration_ms: int
+    outcome: str
+    status_code: int | None
+    response_headers: dict[str, str] | None
+    response_body: str | None
+    error: str | None
+    url: str
+    stale: bool
+    """Its claim had been taken over when its result came."""
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token. Its text is shown this once."""
+
+    id: UUID
+    token: str
+    type: str = "jwt"
+    sub: str
+    access: Access
+    scope: tuple[str, ...]
+    expires_at: datetime
+    created_at: datetime
+
+
+def event(stored: Event, *, now: datetime) -> EventAnswer:
+    """Return an event as clients see it, with what its timing will come to."""
+    content, timing = stored.content, stored.content.timing
+    series = planning.series_of(Plan(stored.id, stored.version, timing))
+    coming = upcoming(series, stored.id, now, limit=UPCOMING_SHOWN) if stored.status in ("active", "paused") else []
+    return EventAnswer(
+        id=stored.id,
+        name=content.name,
+        description=content.description,
+        start_time=timing.start_at,
+        timezone=timing.timezone,
+        schedule=timing.schedule,
+        rdates=timing.rdates,
+        exdates=timing.exdates,
+        dst_gap=timing.dst_gap,
+        webhook_url=content.webhook_url,
+        method=content.method,
+        headers=content.headers,
+        timeout=content.timeout,
+        retry=content.retry,
+        expires_after=content.expires_after,
+        has_hmac_secret=stored.has_hmac_secret,
+        tags=content.tags,
+        metadata=content.metadata,
+        status=stored.status,
+        status_reason=stored.status_reason,
+        version=stored.version,
+        created_by=stored.created_by,
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
+        next_at=coming[0].scheduled_at if coming and stored.status == "active" else None,
+        upcoming=coming,
+        summary=recurrence.summary(series),
+        warnings=recurrence.warnings(series),
+    )
+
+
+def upcoming(series: Series, event_id: EventId, start: datetime, *, limit: int) -> list[UpcomingOccurrence]:
+    """Return the first occurrences from `start` on, inclusive."""
+    found: list[UpcomingOccurrence] = []
+    for occurrence in series.occurrences(start):
+        found.append(
+            UpcomingOccurrence(
+                recurrence_id=occurrence.recurrence_id,
+                scheduled_at=occurrence.scheduled_at,
+                local=occurrence.local,
+                occurrence_id=occurrence_id_of(event_id, occurrence.recurrence_id, occurrence.original_at),
+                flags=occurrence.flags,
+            )
+        )
+        if len(found) == limit:
+            break
+    return found
+
+
+def occurrence(stored: Occurrence) -> OccurrenceAnswer:
+    """Return an occurrence as clients see it."""
+    return OccurrenceAnswer(**msgspec.structs.asdict(stored))
+
+
+def attempt(stored: Attempt) -> AttemptAnswer:
+    """Return an attempt as clients see it."""
+    return AttemptAnswer(
+        number=stored.number,
+        started_at=stored.started_at,
+        duration_ms=stored.duration_ms,
+        outcome=stored.outcome.value,
+        status_code=stored.status_code,
+        response_headers=stored.response_headers,
+        response_body=stored.response_body,
+        error=stored.error,
+        url=stored.url,
+        stale=stored.stale,
+    )

@@ -1,0 +1,180 @@
+"""What clients send. Each field's type bounds it; its description and example are the hint of an error.
+
+`NewEvent` is also what an update must come to: a change is merged into the event's present fields and read again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.domain.content import DEFAULT_TIMEOUT, DstGap, Duration, Json, Method, Retry
+from shared.domain.tokens import Access
+
+Instant = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        description="An RFC 3339 instant; or a local time without offset, together with `timezone`.",
+        examples=["2027-03-20T09:00:00Z"],
+    ),
+]
+Tag = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\s,*]+$",
+        description="1 to 128 characters, no comma, no white space, no star.",
+        examples=["system:backup"],
+    ),
+]
+
+
+class StructuredSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recurrence in words instead of an RRULE."""
+
+    frequency: Literal["secondly", "minutely", "hourly", "daily", "weekly", "monthly", "yearly"]
+    interval: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    by_day: Annotated[list[Annotated[str, Meta(max_length=5)]], Meta(max_length=100, examples=[["MO", "-1FR"]])] = []
+    by_month: Annotated[list[int], Meta(max_length=12)] = []
+    by_month_day: Annotated[list[int], Meta(max_length=62)] = []
+    count: Annotated[int, Meta(ge=1)] | None = None
+    until: Instant | None = None
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event to create."""
+
+    name: Annotated[
+        str, Meta(min_length=1, max_length=255, description="1 to 255 characters.", examples=["Daily Backup"])
+    ]
+    description: Annotated[str, Meta(max_length=10_000)] = ""
+    start_time: Instant | UnsetType = UNSET
+    in_: Annotated[Duration, Meta(description="Instead of `start_time`: this long from now.", examples=["PT15M"])] | (
+        UnsetType
+    ) = msgspec.field(name="in", default=UNSET)
+    timezone: Annotated[
+        str, Meta(max_length=64, description="An IANA time zone name.", examples=["America/New_York"])
+    ] = "UTC"
+    schedule: (
+        Annotated[
+            str,
+            Meta(
+                max_length=2048,
+                description="One RFC 5545 RRULE, or a structured schedule; null: once.",
+                examples=["FREQ=WEEKLY;BYDAY=MO,WE,FR"],
+            ),
+        ]
+        | StructuredSchedule
+        | None
+    ) = None
+    rdates: Annotated[list[Instant], Meta(max_length=1000)] = []
+    exdates: Annotated[list[Instant], Meta(max_length=1000)] = []
+    dst_gap: DstGap = "shift"
+    webhook_url: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=2048,
+            description="An absolute http or https URL with a public host.",
+            examples=["https://example.com/webhook"],
+        ),
+    ]
+    method: Method = "POST"
+    headers: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = {}
+    timeout: Annotated[Duration, Meta(description="PT1S to PT60S.", examples=["PT15S"])] = DEFAULT_TIMEOUT
+    retry: Retry = Retry()
+    expires_after: Duration | None = None
+    hmac_secret: (
+        Annotated[
+            str,
+            Meta(
+                min_length=16,
+                max_length=255,
+                description="16 to 255 characters; with the prefix `whsec_`: base64 behind it.",
+                examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+            ),
+        ]
+        | None
+    ) = None
+    tags: Annotated[list[Tag], Meta(max_length=64, examples=[["system:backup"]])] = []
+    metadata: Annotated[dict[str, Json], Meta(description="A JSON object of at most 64 KiB.")] = {}
+
+
+EventChange = msgspec.defstruct(
+    "EventChange",
+    [(field.name, field.type | None, msgspec.field(name=field.encode_name, default=None))
+     for field in msgspec.structs.fields(NewEvent)],
+    kw_only=True,
+)  # fmt: skip
+"""Fields of an event to change. One that is left out keeps its value, null clears an optional one."""
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Run an event now, once."""
+
+    metadata: dict[str, Json] | None = None
+    """Merged over the event's."""
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token to create."""
+
+    type: Annotated[Literal["jwt"], Meta(examples=["jwt"])]
+    sub: Annotated[str, Meta(min_length=1, max_length=255, description="Whose token it is.", examples=["alice"])]
+    access: Annotated[
+        Access, Meta(description="`read`, `write` (or `read_write`) or `admin`.", examples=["read_write"])
+    ]
+    scope: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=129)]],
+        Meta(max_length=64, description="Tags, prefixes such as `system:*`, or `*`.", examples=[["system:*"]]),
+    ] = []
+    expires_at: Instant | None = None
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of events may be narrowed by."""
+
+    tags: Annotated[str, Meta(max_length=8192, description="All of these, separated by commas.")] | None = None
+    any_tags: Annotated[str, Meta(max_length=8192, description="Any of these, separated by commas.")] | None = None
+    status: Literal["active", "paused", "disabled", "completed", "deleted"] | None = None
+    name: Annotated[str, Meta(max_length=255, description="Part of the name, in any case.")] | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class OccurrenceQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of occurrences may be narrowed by."""
+
+    event_id: Annotated[str, Meta(max_length=64)] | None = None
+    tags: Annotated[str, Meta(max_length=8192, description="All of these, separated by commas.")] | None = None
+    any_tags: Annotated[str, Meta(max_length=8192, description="Any of these, separated by commas.")] | None = None
+    status: (
+        Literal[
+            "scheduled", "queued", "retrying", "delivered", "failed", "expired", "cancelled", "missed", "skipped",
+        ]
+        | None
+    ) = None  # fmt: skip
+    from_: Instant | None = msgspec.field(name="from", default=None)
+    to: Instant | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of the coming occurrences to compute."""
+
+    from_: Instant | None = msgspec.field(name="from", default=None)
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 10
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=256)] | None = None

@@ -1,0 +1,129 @@
+"""Who is calling: the master, or the bearer of a JWT.
+
+The algorithm is pinned, the comparison with the master token is constant-time, and there is no leeway on `exp`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+import jwt
+import msgspec
+
+from shared.domain.tokens import Access, Token
+from shared.errors import Forbidden, Unauthenticated
+from shared.store.events import Sight
+
+ISSUER = "qhronos"
+ALGORITHM = "HS256"
+MASTER_SUB = "master"
+
+Permission = Literal["read", "write", "admin", "master"]
+_RANKS: dict[str, int] = {"read": 0, "write": 1, "read_write": 1, "admin": 2, "master": 3}
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a JWT of ours says."""
+
+    iss: Literal["qhronos"]
+    sub: str
+    access: Access
+    scope: list[str]
+    iat: int | float
+    exp: int | float
+    jti: str
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever sent the request."""
+
+    sub: str
+    access: Literal["read", "write", "read_write", "admin", "master"]
+    scope: tuple[str, ...] = ("*",)
+    expires_at: datetime | None = None
+    token_id: str | None = None
+
+    def require(self, permission: Permission) -> None:
+        """Raise Forbidden unless the access suffices."""
+        if _RANKS[self.access] < _RANKS[permission]:
+            needed = "the master token" if permission == "master" else f"`{permission}` access"
+            raise Forbidden(f"This needs {needed}; the token has `{self.access}`.")
+
+    @property
+    def sight(self) -> Sight:
+        """Which events exist for this caller."""
+        if _RANKS[self.access] >= _RANKS["admin"] or "*" in self.scope:
+            return Sight(every=True)
+        return Sight(
+            tags=[pattern for pattern in self.scope if not pattern.endswith("*")],
+            prefixes=[pattern.removesuffix("*") for pattern in self.scope if pattern.endswith("*")],
+        )
+
+    def require_in_scope(self, tags: Iterable[str]) -> None:
+        """Raise Forbidden unless an event with these tags would be in sight."""
+        sight = self.sight
+        prefixes = tuple(sight.prefixes)
+        if sight.every or any(tag in sight.tags or tag.startswith(prefixes) for tag in tags):
+            return
+        raise Forbidden(
+            f"The event would be out of the token's scope: give it a tag that matches {', '.join(self.scope)}.",
+            code="out_of_scope",
+        )
+
+
+class Doorkeeper:
+    """Tells who a token belongs to, and makes new ones."""
+
+    def __init__(self, *, master_token: str, jwt_secret: str) -> None:
+        self._master_token = master_token.encode()
+        self._jwt_secret = jwt_secret
+
+    def caller_of(self, authorization: str | None) -> Caller:
+        """Return who sent this Authorization header; Unauthenticated when nobody good did."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated("Send the header `Authorization: Bearer <token>`.")
+        token = token.strip()
+        if hmac.compare_digest(token.encode("utf-8", "replace"), self._master_token):
+            return Caller(sub=MASTER_SUB, access="master")
+        claims = self._verified(token)
+        return Caller(
+            sub=claims.sub,
+            access=claims.access,
+            scope=tuple(claims.scope),
+            expires_at=datetime.fromtimestamp(claims.exp, UTC),
+            token_id=claims.jti,
+        )
+
+    def mint(self, token: Token) -> str:
+        """Return the text of a token."""
+        claims = {
+            "iss": ISSUER,
+            "sub": token.sub,
+            "access": token.access,
+            "scope": list(token.scope),
+            "iat": int(token.created_at.timestamp()),
+            "exp": int(token.expires_at.timestamp()),
+            "jti": str(token.id),
+        }
+        return jwt.encode(  # pyright: ignore[reportUnknownMemberType]
+            claims, self._jwt_secret, algorithm=ALGORITHM
+        )
+
+    def _verified(self, token: str) -> Claims:
+        try:
+            payload = jwt.decode(  # pyright: ignore[reportUnknownMemberType]
+                token,
+                self._jwt_secret,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                options={"require": ["iss", "sub", "access", "scope", "iat", "exp", "jti"]},
+            )
+            return msgspec.convert(payload, Claims)
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("The token has expired.") from None
+        except (jwt.InvalidTokenError, msgspec.ValidationError, ValueError, RecursionError):
+            raise Unauthenticated("The token is not a good one.") from None

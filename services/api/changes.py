@@ -1,0 +1,151 @@
+"""What the API writes: an event, its version and its deliveries, together in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from services.api import bodies, checks, drafts
+from services.api.callers import Caller
+from services.api.context import Context
+from services.api.drafts import Draft
+from shared import planning
+from shared.domain.content import Json
+from shared.domain.deliveries import Occurrence, PlannedDelivery
+from shared.domain.events import Event
+from shared.domain.ids import EventId, event_id_at, trigger_id_at
+from shared.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from shared.store import deliveries, events, occurrences
+from shared.store.deliveries import HORIZON
+from shared.store.events import Plan, Sight
+from shared.store.pool import Connection
+
+_EVERYTHING = Sight(every=True)
+
+
+def etag(event: Event) -> str:
+    """Return the entity tag of an event's current version."""
+    return f'"{event.version}"'
+
+
+async def create(context: Context, draft: Draft, *, by: str) -> Event:
+    """Store a new event and plan its first delivery."""
+    now = context.clock.now()
+    event = Event(
+        id=event_id_at(now),
+        version=1,
+        status="active",
+        status_reason=None,
+        content=draft.content,
+        has_hmac_secret=draft.hmac_secret is not None,
+        created_by=by,
+        created_at=now,
+        updated_at=now,
+    )
+    async with context.pool.connection() as conn, conn.transaction():
+        await events.insert(conn, event, hmac_secret=draft.hmac_secret)
+        next_at = await _plan_first(conn, event, after=now)
+    _nudge_if_soon(context, next_at)
+    return event
+
+
+async def update(
+    context: Context, event_id: EventId, patch: Mapping[str, Json], *, caller: Caller, if_match: str | None
+) -> Event:
+    """Merge a change into an event and plan anew what its timing had planned, where that has changed."""
+    next_at = None
+    async with context.pool.connection() as conn, conn.transaction():
+        before = await events.get_to_change(conn, event_id, sight=caller.sight)
+        if before.status == "deleted":
+            raise NotFound(f"The event {event_id} is deleted.", code="event_not_found")
+        if if_match is not None and if_match != "*" and etag(before) not in if_match.replace("W/", "").split(", "):
+            raise PreconditionFailed(f"The event is at version {etag(before)} by now.")
+        document = drafts.merged(before.content, patch)
+        draft = drafts.read(document, now=context.clock.now(), config=context.config, before=before.content)
+        caller.require_in_scope(draft.content.tags)
+        fields = drafts.changed_fields(before.content, draft.content)
+        if "hmac_secret" in patch:
+            await events.set_hmac_secret(conn, event_id, draft.hmac_secret)
+            fields.append("hmac_secret")
+        if not fields:
+            return before
+        timing_changed = draft.content.timing != before.content.timing
+        after = msgspec.structs.replace(
+            before,
+            version=before.version + 1,
+            status="active" if timing_changed and before.status == "completed" else before.status,
+            content=draft.content,
+            has_hmac_secret=draft.hmac_secret is not None if "hmac_secret" in patch else before.has_hmac_secret,
+            updated_at=context.clock.now(),
+        )
+        await events.change(conn, after, change="updated", fields=fields, by=caller.sub)
+        if timing_changed and after.status == "active":
+            last_begun_at = await deliveries.unplan(conn, event_id)
+            next_at = await _plan_first(conn, after, after=last_begun_at)
+        await deliveries.set_version(conn, event_id, after.version)
+    _nudge_if_soon(context, next_at)
+    return after
+
+
+async def delete(context: Context, event_id: EventId, *, caller: Caller) -> None:
+    """Delete an event and end its deliveries that have not begun. NotFound only when it is out of sight."""
+    async with context.pool.connection() as conn, conn.transaction():
+        try:
+            before = await events.get_to_change(conn, event_id, sight=_EVERYTHING)
+        except NotFound:
+            return
+        await events.get(conn, event_id, sight=caller.sight)
+        if before.status == "deleted":
+            return
+        after = msgspec.structs.replace(
+            before,
+            version=before.version + 1,
+            status="deleted",
+            status_reason=None,
+            updated_at=context.clock.now(),
+        )
+        await events.change(conn, after, change="deleted", fields=[], by=caller.sub)
+        await deliveries.cancel_of_event(conn, event_id, reason="event_deleted")
+
+
+async def trigger(context: Context, event_id: EventId, wanted: bodies.Trigger, *, caller: Caller) -> Occurrence:
+    """Let an event run now, once."""
+    if wanted.metadata is not None and (problems := list(checks.metadata(wanted.metadata))):
+        raise Invalid(problems)
+    now = context.clock.now()
+    async with context.pool.connection() as conn, conn.transaction():
+        event = await events.get_to_change(conn, event_id, sight=caller.sight)
+        if event.status == "deleted":
+            raise NotFound(f"The event {event_id} is deleted.", code="event_not_found")
+        if event.status == "disabled":
+            raise Conflict("The event is disabled; resume it first.", code="event_disabled")
+        planned = PlannedDelivery(
+            occurrence_id=trigger_id_at(now),
+            event_id=event_id,
+            event_version=event.version,
+            scheduled_at=now,
+            recurrence_id=None,
+            chained=False,
+            metadata=wanted.metadata,
+        )
+        await deliveries.insert(conn, [planned])
+        occurrence = await occurrences.get(conn, planned.occurrence_id, sight=_EVERYTHING)
+    context.nudger.soon()
+    return occurrence
+
+
+async def _plan_first(conn: Connection, event: Event, *, after: datetime) -> datetime | None:
+    """Plan the first delivery of an event's timing after an instant; a one-time event's, whenever it is."""
+    plan = Plan(event.id, event.version, event.content.timing)
+    timing = event.content.timing
+    once = timing.schedule is None and not timing.rdates
+    if once and event.version == 1 and timing.start_at <= after:
+        after = timing.start_at - datetime.resolution
+    return (await planning.plan_next(conn, [(plan, after)])).get(event.id)
+
+
+def _nudge_if_soon(context: Context, next_at: datetime | None) -> None:
+    if next_at is not None and next_at <= context.clock.now() + HORIZON:
+        context.nudger.soon()

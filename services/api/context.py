@@ -1,0 +1,127 @@
+"""What handlers work with, and the few things that every handler does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from services.api import decoding
+from services.api.callers import Caller, Doorkeeper
+from services.api.settings import ApiSettings
+from shared.domain.content import Json
+from shared.errors import NotFound, Unauthenticated, UnsupportedMediaType
+from shared.store.clock import DatabaseClock
+from shared.store.pool import Pool
+from shared.stream import nudges
+from shared.stream.client import CONNECTION_LOST, Redis, RedisError
+
+AnyRequest = Request[Any, Any, Any]
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_NUDGE_PAUSE = timedelta(milliseconds=5)
+
+log = structlog.get_logger()
+
+
+class Nudger:
+    """Wakes the schedulers, at most every 5 ms however often it is asked."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._wanted = asyncio.Event()
+
+    def soon(self) -> None:
+        """Let the schedulers look at what is due."""
+        self._wanted.set()
+
+    async def run_once(self) -> timedelta:
+        """Send a nudge when one is wanted."""
+        await self._wanted.wait()
+        self._wanted.clear()
+        try:
+            await nudges.nudge(self._redis)
+        except (*CONNECTION_LOST, RedisError) as error:
+            log.warning("nudge.lost", error=str(error))  # the schedulers' own poll finds what is due
+        return _NUDGE_PAUSE
+
+
+class Context:
+    """The parts of the process that handlers share."""
+
+    def __init__(self, config: ApiSettings, pool: Pool, redis: Redis) -> None:
+        self.config = config
+        self.pool = pool
+        self.redis = redis
+        self.clock = DatabaseClock()
+        self.nudger = Nudger(redis)
+        self.doorkeeper = Doorkeeper(master_token=config.master_token, jwt_secret=config.jwt_secret)
+        self.started = time.monotonic()
+
+
+def context_of(request: ASGIConnection[Any, Any, Any, Any]) -> Context:
+    """Return the process's parts."""
+    return cast("Context", request.app.state["context"])
+
+
+def caller_of(request: AnyRequest) -> Caller:
+    """Return who sent the request; the guard has made sure of it."""
+    return cast("Caller", request.scope["state"]["caller"])
+
+
+def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let through who may use the handler: its `needs` names the access, None is open to all."""
+    needs = handler.opt["needs"]
+    if needs is None:
+        return
+    caller = context_of(connection).doorkeeper.caller_of(connection.headers.get("authorization"))
+    caller.require(needs)
+    connection.scope["state"]["caller"] = caller
+
+
+def token_of(request: AnyRequest) -> Caller | None:
+    """Return who sent the request where that may be nobody."""
+    try:
+        return context_of(request).doorkeeper.caller_of(request.headers.get("authorization"))
+    except Unauthenticated:
+        return None
+
+
+async def document_of(request: AnyRequest) -> dict[str, Json]:
+    """Return the JSON object of the request's body; an empty one for no body."""
+    raw = await request.body()
+    content_type = request.headers.get("content-type", "application/json").split(";", 1)[0].strip().lower()
+    if not raw:
+        return {}
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise UnsupportedMediaType(f"The body is {content_type}; send `Content-Type: application/json`.")
+    return decoding.json_object(raw)
+
+
+def query_of(request: AnyRequest, kind: type[S]) -> S:
+    """Return the request's query parameters."""
+    return decoding.query(kind, {name: request.query_params.getall(name) for name in request.query_params})
+
+
+def id_of(text: str, what: str) -> UUID:
+    """Read an id from the path; NotFound when it is none, for then nothing has it."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no {what} {text[:64]}.", code=f"{what}_not_found") from None
+
+
+def reply(content: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Answer in JSON."""
+    return Response(
+        msgspec.json.encode(content), status_code=status, media_type="application/json", headers=headers or {}
+    )

@@ -1,0 +1,35 @@
+"""Cursors of lists: where a page ended, as text that means nothing to a client."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+
+from shared.errors import FieldError, Invalid
+
+T = TypeVar("T")
+TimeAndId = tuple[datetime, UUID]
+TimeAndNumber = tuple[datetime, int]
+Id = UUID
+
+
+def encode(position: TimeAndId | TimeAndNumber | Id) -> str:
+    """Return the cursor for what comes after `position`."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(position)).decode().rstrip("=")
+
+
+def decode(cursor: str | None, kind: type[T]) -> T | None:
+    """Return the position that a cursor stands for; Invalid when it is broken."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return msgspec.msgpack.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=kind)
+    except (binascii.Error, msgspec.MsgspecError, ValueError):
+        hint = "Send `next_cursor` of the page before as it was, or leave the parameter out to begin anew."
+        raise Invalid([FieldError(pointer="cursor", message="The cursor is broken.", hint=hint)]) from None

@@ -1,0 +1,156 @@
+"""Read what a client sends into a typed struct, and report everything that is wrong with it at once.
+
+A struct's fields say what is allowed: their types and `Meta` bound the values, and the description and example in
+`Meta` become the hint and the example of an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct, ValidationError
+
+from shared.domain.content import Json
+from shared.errors import FieldError, Invalid, Malformed
+
+DEEPEST = 32
+_LARGEST_INTEGER = 2**64
+_PATH = re.compile(r" - at `(?:key )?\$(.*)`$")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+
+S = TypeVar("S", bound=Struct)
+
+
+def json_object(raw: bytes) -> dict[str, Json]:
+    """Read a body; Malformed when it is not JSON, Invalid when it is no object or holds what cannot be stored."""
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise Malformed(f"The body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise Invalid([FieldError(pointer="", message="The body must be a JSON object.", example={"name": "…"})])
+    errors = list(_unstorable("", document, 0))
+    if errors:
+        raise Invalid(errors)
+    return cast("dict[str, Json]", document)
+
+
+def into(kind: type[S], document: Mapping[str, Json]) -> S:
+    """Convert a document; Invalid with every field that will not do."""
+    values, errors = convert(kind, document)
+    if errors:
+        raise Invalid(errors)
+    return kind(**values)
+
+
+def convert(kind: type[S], document: Mapping[str, Json], at: str = "") -> tuple[dict[str, Any], list[FieldError]]:
+    """Convert a document field by field; return the arguments of `kind` that were good, and what was not.
+
+    A null for a field that has a default means the default.
+    """
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name, value in document.items():
+        field = known.get(name)
+        if field is None:
+            hint = f"Known fields: {', '.join(sorted(known))}."
+            errors.append(FieldError(pointer=f"{at}/{_escaped(name)}", message="This field is unknown.", hint=hint))
+        elif value is not None or field.required:
+            _convert_field(field, value, f"{at}/{name}", values, errors)
+    for name, field in known.items():
+        if field.required and name not in document:
+            errors.append(_error(f"{at}/{name}", "This field is required.", field.type))
+    return values, errors
+
+
+def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
+    """Convert the parameters of a query; Invalid with every one that will not do."""
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for field in msgspec.structs.fields(kind):
+        texts = given.get(field.encode_name, [])
+        if len(texts) > 1:
+            errors.append(FieldError(pointer=field.encode_name, message="Give this parameter once."))
+        elif texts:
+            try:
+                values[field.name] = msgspec.convert(texts[0], field.type, strict=False)
+            except ValidationError as error:
+                message = _PATH.sub("", str(error))
+                errors.append(_error(field.encode_name, message, field.type))
+    if errors:
+        raise Invalid(errors)
+    return kind(**values)
+
+
+def _convert_field(
+    field: msgspec.structs.FieldInfo, value: Json, pointer: str, values: dict[str, Any], errors: list[FieldError]
+) -> None:
+    inner = _struct_of(field.type)
+    if inner is not None and isinstance(value, dict):
+        found, inner_errors = convert(inner, cast("dict[str, Json]", value), pointer)
+        errors.extend(inner_errors)
+        if all(f.name in found for f in msgspec.structs.fields(inner) if f.required):
+            values[field.name] = inner(**found)
+        return
+    try:
+        values[field.name] = msgspec.convert(value, field.type)
+    except ValidationError as error:
+        path = _PATH.search(str(error))
+        steps = "".join(f"/{name or index}" for name, index in _STEP.findall(path[1])) if path else ""
+        errors.append(_error(pointer + steps, _PATH.sub("", str(error)), field.type))
+
+
+def _struct_of(kind: Any) -> type[Struct] | None:  # noqa: ANN401 - any annotation
+    candidates = get_args(kind) if get_origin(kind) is not None else (kind,)
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Struct)), None)
+
+
+def _error(pointer: str, message: str, kind: Any) -> FieldError:  # noqa: ANN401 - any annotation
+    meta = next((m for m in _metas(kind) if m.description or m.examples), None)
+    if meta is None:
+        return FieldError(pointer=pointer, message=message)
+    example = meta.examples[0] if meta.examples else None
+    return FieldError(pointer=pointer, message=message, hint=meta.description, example=example)
+
+
+def _metas(kind: Any) -> Iterator[Meta]:  # noqa: ANN401 - any annotation
+    if get_origin(kind) is Annotated:
+        yield from (m for m in get_args(kind)[1:] if isinstance(m, Meta))
+    for part in get_args(kind):
+        yield from _metas(part)
+
+
+def _unstorable(pointer: str, value: Any, depth: int) -> Iterator[FieldError]:  # noqa: ANN401 - any JSON
+    """Find NUL characters, integers beyond 64 bits and nesting that is too deep."""
+    match value:
+        case str() if "\0" in value:
+            yield FieldError(
+                pointer=pointer, message="A NUL character (\\u0000) cannot be stored.", hint="Leave it out."
+            )
+        case bool() | float() | str() | None:
+            pass
+        case int() if not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
+            yield FieldError(
+                pointer=pointer, message="The integer needs more than 64 bits.", hint="Send it as a string."
+            )
+        case dict() | list() if depth >= DEEPEST:
+            yield FieldError(pointer=pointer, message=f"The nesting is deeper than {DEEPEST} levels.")
+        case dict():
+            for name, part in cast("dict[str, Any]", value).items():
+                if "\0" in name:
+                    yield FieldError(pointer=pointer, message="A name holds a NUL character.", hint="Leave it out.")
+                yield from _unstorable(f"{pointer}/{_escaped(name)}", part, depth + 1)
+        case list():
+            for index, part in enumerate(cast("list[Any]", value)):
+                yield from _unstorable(f"{pointer}/{index}", part, depth + 1)
+        case _:
+            pass
+
+
+def _escaped(name: str) -> str:
+    """Write a name as a step of a JSON pointer (RFC 6901), cut where it is absurdly long."""
+    return name[:100].replace("~", "~0").replace("/", "~1")

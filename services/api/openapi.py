@@ -1,0 +1,122 @@
+"""The OpenAPI document, made from the handlers themselves: their paths, bodies, queries, answers and error statuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from services.api.problems import Problem
+from shared.version import VERSION
+
+JsonSchema = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
+_ABOUT = """Tell Qhronos once when something is due, and it calls a webhook then: on time, signed, retried, recorded.
+
+Send `Authorization: Bearer <token>` with every request but those about the service itself. Every error is a
+problem document (RFC 9457) whose `errors` name each field, say why, and show what would pass."""
+
+
+def document(handlers: Iterable[HTTPRouteHandler]) -> bytes:
+    """Return the document as JSON."""
+    documented = [handler for handler in handlers if "answer" in handler.opt or handler.opt["needs"] is not None]
+    structs = {kind for handler in documented for kind in _structs(handler.opt)}
+    _, components = msgspec.json.schema_components([*sorted(structs, key=str), Problem], ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for handler in documented:
+        for path in handler.paths:
+            shown = _PATH_PARAMETER.sub(r"{\1}", path)
+            for method in handler.http_methods:
+                paths.setdefault(shown, {})[method.lower()] = _operation(handler, path)
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Qhronos", "version": VERSION, "description": _ABOUT, "license": {"name": "MIT"}},
+            "paths": paths,
+            "components": {
+                "schemas": components,
+                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            },
+        }
+    )
+
+
+def _structs(opt: Mapping[str, Any]) -> list[Any]:
+    return [opt[name] for name in ("body", "answer") if name in opt]
+
+
+def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
+    opt = handler.opt
+    operation: dict[str, Any] = {
+        "operationId": handler.handler_name,
+        "summary": (handler.fn.__doc__ or "").strip().splitlines()[0],
+        "tags": [path.split("/")[1]],
+        "parameters": [*_path_parameters(path), *_query_parameters(opt.get("query"))],
+        "responses": _responses(handler),
+    }
+    if "body" in opt:
+        schema = _schema(opt["body"])
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if opt["needs"] is not None:
+        operation["security"] = [{"bearer": []}]
+        operation["description"] = (
+            f"Needs {'the master token' if opt['needs'] == 'master' else opt['needs'] + ' access'}."
+        )
+    return operation
+
+
+def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:
+    opt = handler.opt
+    success = HTTPStatus(handler.status_code)
+    answer: dict[str, Any] = {"description": success.phrase}
+    if "answer" in opt:
+        answer["content"] = {"application/json": {"schema": _schema(opt["answer"])}}
+    responses: dict[str, Any] = {str(success.value): answer}
+    errors = {*opt.get("codes", [])}
+    if opt["needs"] is not None:
+        errors |= {401, 403, 503}
+    if "body" in opt:
+        errors |= {400, 413, 415, 422}
+    if "query" in opt:
+        errors |= {422}
+    for status in sorted(errors):
+        kind = opt["answer"] if handler.handler_name == "get_ready" else Problem
+        media = "application/json" if kind is not Problem else "application/problem+json"
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {media: {"schema": _schema(kind)}},
+        }
+    return responses
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    schema = {"type": "string", "format": "uuid"}
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in _PATH_PARAMETER.findall(path)]
+
+
+def _query_parameters(kind: type[msgspec.Struct] | None) -> list[dict[str, Any]]:
+    if kind is None:
+        return []
+    _, components = msgspec.json.schema_components([kind], ref_template=_REF)
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        for name, schema in components[kind.__name__]["properties"].items()
+    ]
+
+
+def _without_null(schema: JsonSchema) -> JsonSchema:
+    """Return the schema of a parameter, which is left out rather than null."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    chosen = kinds[0] if len(kinds) == 1 else schema
+    return {name: value for name, value in chosen.items() if not (name == "default" and value is None)}
+
+
+def _schema(kind: Any) -> JsonSchema:  # noqa: ANN401 - a struct or a generic of structs
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REF)
+    return schema

@@ -1,0 +1,117 @@
+"""Errors as RFC 9457 problem documents: the one table from domain errors to HTTP."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+from structlog.contextvars import get_contextvars
+
+from shared import errors
+from shared.errors import FieldError
+from shared.stream.client import CONNECTION_LOST as REDIS_LOST
+
+STATUS: dict[type[Exception], HTTPStatus] = {  # the nearest base class wins; the rest is our bug: 500
+    errors.Malformed: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidSchedule: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_CODES = {
+    HTTPStatus.NOT_FOUND: "route_not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+}
+_RETRY_AFTER = "2"
+
+log = structlog.get_logger()
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every error."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Answer an exception that a handler, a guard or the router raised."""
+    request_id = str(get_contextvars().get("request_id", ""))
+    match error:
+        case errors.QhronosError():
+            status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+            if status is not None:
+                return answer(status, str(error), error.code, request_id, fields=_fields(error))
+        case OperationalError() | PoolTimeout():
+            log.warning("postgres.unreachable", error=str(error).strip())
+            return unavailable("PostgreSQL is out of reach.", request_id)
+        case _ if isinstance(error, REDIS_LOST):
+            log.warning("redis.unreachable", error=str(error))
+            return unavailable("Redis is out of reach.", request_id)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                detail = f"{status.phrase}: {request.method} {request.url.path}"
+                return answer(
+                    status, detail, _CODES.get(status, "malformed_request"), request_id, headers=error.headers
+                )
+        case _:
+            pass
+    log.error("request.crashed", exc_info=error)
+    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; the request id helps to find out why.",
+                  "internal_error", request_id)  # fmt: skip
+
+
+def answer(
+    status: HTTPStatus,
+    detail: str,
+    code: str,
+    request_id: str,
+    *,
+    fields: list[FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[Problem]:
+    """Return a problem document."""
+    more = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    return Response(
+        Problem(
+            title=status.phrase, status=status, detail=detail, code=code, request_id=request_id, errors=fields or []
+        ),
+        status_code=status,
+        media_type="application/problem+json",
+        headers={**(headers or {}), **more},
+    )
+
+
+def unavailable(detail: str, request_id: str) -> Response[Problem]:
+    """Return a 503 that asks to try again soon."""
+    return answer(
+        HTTPStatus.SERVICE_UNAVAILABLE, detail, "unavailable", request_id, headers={"retry-after": _RETRY_AFTER}
+    )
+
+
+def _fields(error: errors.QhronosError) -> list[FieldError]:
+    match error:
+        case errors.Invalid():
+            return error.errors
+        case errors.InvalidSchedule():
+            return [error.at("/schedule")]
+        case _:
+            return []

@@ -1,0 +1,150 @@
+"""Events: create, read, change, delete, run now, and see what they will come to."""
+
+from __future__ import annotations
+
+from litestar import Response, delete, get, patch, post, put
+
+from services.api import answers, bodies, changes, cursors, decoding, drafts, instants
+from services.api.answers import EventAnswer, OccurrenceAnswer, Page, UpcomingOccurrence
+from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
+from services.api.parameters import names
+from services.api.routes.occurrences import page_of_occurrences
+from shared import planning
+from shared.domain.events import Event
+from shared.domain.ids import EventId
+from shared.errors import NotFound
+from shared.store import events, occurrences
+from shared.store.events import Plan
+
+
+@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403])
+async def create_event(request: AnyRequest) -> Response[bytes]:
+    """Create an event."""
+    context, caller = context_of(request), caller_of(request)
+    draft = drafts.read(await document_of(request), now=context.clock.now(), config=context.config)
+    caller.require_in_scope(draft.content.tags)
+    stored = await changes.create(context, draft, by=caller.sub)
+    return _answer(request, stored, status=201, location=f"/events/{stored.id}")
+
+
+@get("/events", needs="read", query=bodies.EventQuery, answer=Page[EventAnswer])
+async def list_events(request: AnyRequest) -> Response[bytes]:
+    """List events, newest first."""
+    context, caller = context_of(request), caller_of(request)
+    wanted = query_of(request, bodies.EventQuery)
+    filters = events.Filters(
+        tags=names(wanted.tags),
+        any_tags=names(wanted.any_tags),
+        status=wanted.status,
+        name=wanted.name,
+        created_after=instants.parameter("created_after", wanted.created_after),
+        created_before=instants.parameter("created_before", wanted.created_before),
+    )
+    before = cursors.decode(wanted.cursor, cursors.TimeAndId)
+    async with context.pool.connection() as conn:
+        found = await events.newest(conn, filters, sight=caller.sight, before=before, limit=wanted.limit + 1)
+    shown = found[: wanted.limit]
+    more = len(found) > wanted.limit
+    now = context.clock.now()
+    return reply(
+        Page(
+            data=[answers.event(event, now=now) for event in shown],
+            next_cursor=cursors.encode((shown[-1].created_at, shown[-1].id)) if more else None,
+        )
+    )
+
+
+@get("/events/{event_id:str}", needs="read", answer=EventAnswer, codes=[404])
+async def get_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+    """Read an event."""
+    return _answer(request, await _visible(request, event_id))
+
+
+@put("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer, codes=[403, 404, 412])
+async def replace_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+    """Change an event: fields that are left out keep their values."""
+    return await _change(request, event_id)
+
+
+@patch("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer, codes=[403, 404, 412])
+async def change_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+    """Change an event: fields that are left out keep their values."""
+    return await _change(request, event_id)
+
+
+@delete("/events/{event_id:str}", needs="write", status_code=204, codes=[404])
+async def delete_event(request: AnyRequest, event_id: str) -> None:
+    """Delete an event. Its waiting deliveries stop."""
+    context, caller = context_of(request), caller_of(request)
+    await changes.delete(context, EventId(id_of(event_id, "event")), caller=caller)
+
+
+@post("/events/{event_id:str}/trigger", needs="write", body=bodies.Trigger, answer=OccurrenceAnswer, status_code=202,
+      codes=[404, 409])  # fmt: skip
+async def trigger_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+    """Run an event now, once, beside its schedule."""
+    context, caller = context_of(request), caller_of(request)
+    trigger = decoding.into(bodies.Trigger, await document_of(request))
+    occurrence = await changes.trigger(context, EventId(id_of(event_id, "event")), trigger, caller=caller)
+    return reply(answers.occurrence(occurrence), status=202)
+
+
+@get("/events/{event_id:str}/upcoming", needs="read", query=bodies.UpcomingQuery, answer=Page[UpcomingOccurrence],
+     codes=[404])  # fmt: skip
+async def list_upcoming(request: AnyRequest, event_id: str) -> Response[bytes]:
+    """Compute what an event's timing will come to."""
+    wanted = query_of(request, bodies.UpcomingQuery)
+    event = await _visible(request, event_id)
+    start = instants.parameter("from", wanted.from_) or context_of(request).clock.now()
+    series = planning.series_of(Plan(event.id, event.version, event.content.timing))
+    return reply({"data": answers.upcoming(series, event.id, start, limit=wanted.limit), "next_cursor": None})
+
+
+@get("/events/{event_id:str}/occurrences", needs="read", query=bodies.OccurrenceQuery, answer=Page[OccurrenceAnswer],
+     codes=[404])  # fmt: skip
+async def list_occurrences_of_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+    """List the occurrences of an event that are there, newest first."""
+    event = await _visible(request, event_id)
+    wanted = query_of(request, bodies.OccurrenceQuery)
+    return await page_of_occurrences(request, wanted, occurrences.Filters(event_id=event.id))
+
+
+async def _change(request: AnyRequest, event_id: str) -> Response[bytes]:
+    context, caller = context_of(request), caller_of(request)
+    stored = await changes.update(
+        context,
+        EventId(id_of(event_id, "event")),
+        await document_of(request),
+        caller=caller,
+        if_match=request.headers.get("if-match"),
+    )
+    return _answer(request, stored)
+
+
+async def _visible(request: AnyRequest, event_id: str) -> Event:
+    context = context_of(request)
+    async with context.pool.connection() as conn:
+        event = await events.get(conn, EventId(id_of(event_id, "event")), sight=caller_of(request).sight)
+    if event.status == "deleted":
+        raise NotFound(f"The event {event_id} is deleted.", code="event_not_found")
+    return event
+
+
+def _answer(request: AnyRequest, event: Event, *, status: int = 200, location: str | None = None) -> Response[bytes]:
+    headers = {"etag": changes.etag(event)}
+    if location:
+        headers["location"] = location
+    return reply(answers.event(event, now=context_of(request).clock.now()), status=status, headers=headers)
+
+
+ROUTES = [
+    create_event,
+    list_events,
+    get_event,
+    replace_event,
+    change_event,
+    delete_event,
+    trigger_event,
+    list_upcoming,
+    list_occurrences_of_event,
+]

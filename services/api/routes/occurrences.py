@@ -1,0 +1,73 @@
+"""Occurrences and the attempts that were made for them."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, get
+
+from services.api import answers, bodies, cursors, instants
+from services.api.answers import AttemptAnswer, OccurrenceAnswer, Page
+from services.api.context import AnyRequest, caller_of, context_of, id_of, query_of, reply
+from services.api.parameters import names
+from shared.domain.ids import EventId, OccurrenceId
+from shared.store import attempts, occurrences
+
+
+@get("/occurrences", needs="read", query=bodies.OccurrenceQuery, answer=Page[OccurrenceAnswer])
+async def list_occurrences(request: AnyRequest) -> Response[bytes]:
+    """List occurrences, newest first."""
+    wanted = query_of(request, bodies.OccurrenceQuery)
+    event_id = None if wanted.event_id is None else EventId(id_of(wanted.event_id, "event"))
+    return await page_of_occurrences(request, wanted, occurrences.Filters(event_id=event_id))
+
+
+@get("/occurrences/{occurrence_id:str}", needs="read", answer=OccurrenceAnswer, codes=[404])
+async def get_occurrence(request: AnyRequest, occurrence_id: str) -> Response[bytes]:
+    """Read an occurrence."""
+    async with context_of(request).pool.connection() as conn:
+        found = await occurrences.get(conn, _id(occurrence_id), sight=caller_of(request).sight)
+    return reply(answers.occurrence(found))
+
+
+@get("/occurrences/{occurrence_id:str}/attempts", needs="read", query=bodies.PageQuery, answer=Page[AttemptAnswer],
+     codes=[404])  # fmt: skip
+async def list_attempts(request: AnyRequest, occurrence_id: str) -> Response[bytes]:
+    """List every HTTP request that was made for an occurrence, newest first."""
+    wanted = query_of(request, bodies.PageQuery)
+    before = cursors.decode(wanted.cursor, cursors.TimeAndNumber)
+    async with context_of(request).pool.connection() as conn:
+        await occurrences.get(conn, _id(occurrence_id), sight=caller_of(request).sight)
+        found = await attempts.of_occurrence(conn, _id(occurrence_id), before=before, limit=wanted.limit + 1)
+    shown = found[: wanted.limit]
+    more = len(found) > wanted.limit
+    cursor = cursors.encode((shown[-1].started_at, shown[-1].epoch)) if more else None
+    return reply(Page(data=[answers.attempt(each) for each in shown], next_cursor=cursor))
+
+
+async def page_of_occurrences(
+    request: AnyRequest, wanted: bodies.OccurrenceQuery, filters: occurrences.Filters
+) -> Response[bytes]:
+    """Return the page that a query asks for, within `filters`."""
+    filters = msgspec.structs.replace(
+        filters,
+        tags=names(wanted.tags),
+        any_tags=names(wanted.any_tags),
+        status=wanted.status,
+        scheduled_from=instants.parameter("from", wanted.from_),
+        scheduled_to=instants.parameter("to", wanted.to),
+    )
+    before = cursors.decode(wanted.cursor, cursors.Id)
+    async with context_of(request).pool.connection() as conn:
+        found = await occurrences.newest(
+            conn, filters, sight=caller_of(request).sight, before=before, limit=wanted.limit + 1
+        )
+    shown = found[: wanted.limit]
+    cursor = cursors.encode(shown[-1].id) if len(found) > wanted.limit else None
+    return reply(Page(data=[answers.occurrence(each) for each in shown], next_cursor=cursor))
+
+
+def _id(text: str) -> OccurrenceId:
+    return OccurrenceId(id_of(text, "occurrence"))
+
+
+ROUTES = [list_occurrences, get_occurrence, list_attempts]

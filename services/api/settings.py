@@ -1,0 +1,25 @@
+"""What the API needs to know."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.settings import BUILT_IN_HMAC_SECRET, Networks, Settings
+
+
+class ApiSettings(Settings, frozen=True, kw_only=True):
+    """Read from the environment by `shared.settings`."""
+
+    database_url: str
+    redis_url: str
+    master_token: str
+    jwt_secret: str
+    default_hmac_secret: str = BUILT_IN_HMAC_SECRET
+    egress_allow: Networks = ()
+    """Networks that webhooks may reach although they are not public."""
+    min_interval: timedelta = timedelta(seconds=60)
+    """The shortest distance that a rule's occurrences may have."""
+    api_host: str = "127.0.0.1"
+    api_port: int = 8080
+    ops_host: str = "127.0.0.1"
+    ops_port: int = 9090

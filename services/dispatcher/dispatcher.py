@@ -1,0 +1,231 @@
+"""The dispatcher: from messages, by way of due times and attempts, to results.
+
+It takes on only what it has room for, starts an attempt at its due time and not before, and forgets a message only
+when the result is in PostgreSQL. Dying at any point costs some delay and, at worst, one request made twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from datetime import timedelta
+from random import SystemRandom
+
+import aiohttp
+import structlog
+
+from services.dispatcher import judgement, results, sender
+from services.dispatcher.holdings import Holdings
+from services.dispatcher.request import request_of
+from services.dispatcher.results import Result
+from services.dispatcher.settings import DispatcherSettings
+from shared import metrics, process
+from shared.domain import durations
+from shared.domain.attempts import Attempt, Outcome
+from shared.domain.deliveries import DueDelivery, Held
+from shared.process import CONNECTION_LOST
+from shared.store import deliveries
+from shared.store.clock import DatabaseClock
+from shared.store.pool import Connection, Pool
+from shared.stream import deliveries as stream
+from shared.stream.client import CONNECTION_LOST as REDIS_LOST
+from shared.stream.client import Redis, RedisError
+
+MOST_HELD = 10_000
+MOST_IN_FLIGHT = 1_500
+READ_COUNT = 256
+LOAD_COUNT = 256
+LONGEST_BLOCK = timedelta(seconds=1)
+SHORTEST_PAUSE = timedelta(milliseconds=1)
+SYNC_EVERY = timedelta(seconds=5)
+GRACE = timedelta(seconds=15)
+LEASE_MARGIN = timedelta(seconds=10)
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """One process's share of the work; `run` makes and ends everything in it."""
+
+    def __init__(
+        self, config: DispatcherSettings, pool: Pool, redis: Redis, reading: Redis, session: aiohttp.ClientSession
+    ) -> None:
+        self.consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._config = config
+        self._pool = pool
+        self._redis = redis
+        self._reading = reading
+        self._session = session
+        self._clock = DatabaseClock()
+        self._random = SystemRandom()
+        self._holdings = Holdings(MOST_HELD)
+        self._attempts: dict[asyncio.Task[None], DueDelivery] = {}
+        self._results: asyncio.Queue[Result] = asyncio.Queue()
+        self._unwritten: list[Result] = []
+        self._forgettable: list[bytes] = []
+        self._arrived = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then finish or hand back everything that is held."""
+        drained = asyncio.Event()
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(process.repeat("write", self._write, drained))
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(process.repeat("sync", self._sync, stop))
+                inner.create_task(process.repeat("read", self._read, stop))
+                inner.create_task(process.repeat("start", self._start_due, stop, wake=self._arrived))
+            await self._drain()
+            drained.set()
+
+    async def _sync(self) -> timedelta:
+        async with self._pool.connection() as conn:
+            await self._clock.sync(conn)
+        return SYNC_EVERY
+
+    async def _read(self) -> timedelta:
+        """Take on new messages, unless what is held already waits for room."""
+        room = self._holdings.room
+        next_due_at = self._holdings.next_due_at
+        if len(self._attempts) >= MOST_IN_FLIGHT and next_due_at and next_due_at <= self._clock.now():
+            room = 0
+        if room <= 0:
+            return timedelta(milliseconds=10)
+        count = min(READ_COUNT, room)
+        for message in await stream.read(self._reading, self.consumer, count=count, block=LONGEST_BLOCK):
+            if not self._holdings.add(message):
+                self._forgettable.append(message.id)
+        self._arrived.set()
+        return timedelta(0)
+
+    async def _start_due(self) -> timedelta:
+        """Start the attempts whose time has come; return how long until the next one's."""
+        self._arrived.clear()
+        room = MOST_IN_FLIGHT - len(self._attempts)
+        due = self._holdings.take_due(self._clock.now(), limit=min(LOAD_COUNT, room))
+        if due:
+            try:
+                await self._start(due)
+            except CONNECTION_LOST:
+                self._holdings.put_back(due, self._clock.now())
+                raise
+        if room <= 0:
+            return timedelta(milliseconds=5)
+        next_due_at = self._holdings.next_due_at
+        if next_due_at is None:
+            return LONGEST_BLOCK
+        return max(SHORTEST_PAUSE, min(LONGEST_BLOCK, timedelta(seconds=self._clock.seconds_until(next_due_at))))
+
+    async def _start(self, due: list[Held]) -> None:
+        async with self._pool.connection() as conn:
+            loaded = await deliveries.load(conn, due)
+            loaded = await _hold_long_enough(conn, loaded)
+        for held in set(due) - {Held(d.occurrence_id, d.epoch) for d in loaded}:
+            metrics.STALE.inc()
+            self._drop(held)
+        for delivery in loaded:
+            end = judgement.instead_of_attempt(delivery)
+            if end is not None:
+                self._results.put_nowait(Result(event_id=delivery.event_id, end=end))
+                continue
+            task = asyncio.create_task(self._attempt(delivery))
+            self._attempts[task] = delivery
+            task.add_done_callback(self._attempts.pop)
+
+    async def _attempt(self, due: DueDelivery) -> None:
+        started_at = self._clock.now()
+        metrics.LATENESS.observe(max(0.0, (started_at - due.due_at).total_seconds()))
+        try:
+            request = request_of(due, now=started_at, default_secret=self._config.default_hmac_secret)
+            timeout = durations.parse(due.content.timeout)
+            attempt = await sender.send(self._session, request, due, within=timeout, started_at=started_at)
+        except Exception as error:  # one delivery that trips over our own bug must not stop the others
+            log.exception("attempt.crashed", occurrence_id=str(due.occurrence_id), event_id=str(due.event_id))
+            attempt = Attempt(
+                occurrence_id=due.occurrence_id,
+                epoch=due.epoch,
+                number=due.attempts + 1,
+                started_at=started_at,
+                duration_ms=0,
+                outcome=Outcome.INVALID_REQUEST,
+                url=due.webhook_url,
+                error=type(error).__name__,
+            )
+        end, disables_event = judgement.after_attempt(due, attempt, self._random)
+        self._results.put_nowait(Result(event_id=due.event_id, end=end, attempt=attempt, disables_event=disables_event))
+
+    async def _write(self) -> timedelta:
+        """Write a batch of results; what could not be written is kept for the next pass."""
+        if not self._unwritten:
+            self._unwritten = await results.collect(self._results)
+        if self._unwritten:
+            async with self._pool.connection() as conn:
+                await results.write(conn, self._unwritten)
+            for result in self._unwritten:
+                self._drop(Held(result.end.occurrence_id, result.end.epoch))
+                self._results.task_done()
+            self._unwritten = []
+        await self._forget()
+        return timedelta(0)
+
+    def _drop(self, held: Held) -> None:
+        message_id = self._holdings.drop(held)
+        if message_id is not None:
+            self._forgettable.append(message_id)
+
+    async def _forget(self) -> None:
+        ids, self._forgettable = self._forgettable, []
+        if not ids:
+            return
+        try:
+            await stream.forget(self._redis, ids)
+        except (*REDIS_LOST, RedisError):
+            self._forgettable = ids + self._forgettable
+            raise
+
+    async def _drain(self) -> None:
+        """Hand back what has not begun, let what has begun end, and hand back what does not end in time."""
+        waiting = self._holdings.take_waiting()
+        await self._hand_back(waiting, why="stopping")
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=GRACE.total_seconds())
+        cut_off = dict(self._attempts)
+        for task in cut_off:
+            task.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        await self._hand_back([Held(d.occurrence_id, d.epoch) for d in cut_off.values()], why="cut_off")
+        try:
+            async with asyncio.timeout(5):
+                await self._results.join()
+                await self._forget()
+                await stream.remove_consumer(self._redis, self.consumer)
+        except (*CONNECTION_LOST, RedisError, TimeoutError) as error:
+            log.warning("dispatcher.left_to_leases", error=str(error), results=self._results.qsize())
+
+    async def _hand_back(self, held: list[Held], *, why: str) -> None:
+        if not held:
+            return
+        try:
+            async with self._pool.connection() as conn:
+                await deliveries.release(conn, held)
+        except CONNECTION_LOST as error:
+            log.warning("dispatcher.left_to_leases", error=str(error), claims=len(held))
+            return
+        metrics.RELEASED.labels(why=why).inc(len(held))
+        for each in held:
+            self._drop(each)
+
+
+async def _hold_long_enough(conn: Connection, loaded: list[DueDelivery]) -> list[DueDelivery]:
+    """Return the deliveries whose lease outlasts their attempt, after making it longer where it would not."""
+    short: list[tuple[Held, timedelta]] = []
+    for d in loaded:
+        longest = 2 * durations.parse(d.content.timeout) + LEASE_MARGIN
+        if timedelta(seconds=d.lease_left) < longest:
+            short.append((Held(d.occurrence_id, d.epoch), longest))
+    if not short:
+        return loaded
+    extended = await deliveries.extend(conn, short)
+    lost = {held.occurrence_id for held, _ in short} - extended
+    return [d for d in loaded if d.occurrence_id not in lost]

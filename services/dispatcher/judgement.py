@@ -1,0 +1,37 @@
+"""Decide, before an attempt and after it, what becomes of a delivery. No clock, no socket, no database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import assert_never
+
+from shared.domain import attempts, durations
+from shared.domain.attempts import Attempt, DeadLetter, Delivered, TryAgain
+from shared.domain.deliveries import DueDelivery
+from shared.store.deliveries import Finished, Retried
+
+
+def instead_of_attempt(due: DueDelivery) -> Finished | None:
+    """Return the end of a delivery that is not to be attempted (any more); None: go ahead."""
+    if due.event_status in ("deleted", "disabled"):
+        return Finished(due.occurrence_id, due.epoch, "cancelled", f"event_{due.event_status}", 0)
+    expires_after = due.content.expires_after
+    if expires_after is not None and due.now > due.scheduled_at + durations.parse(expires_after):
+        return Finished(due.occurrence_id, due.epoch, "expired", "expires_after", 0)
+    return None
+
+
+def after_attempt(due: DueDelivery, attempt: Attempt, random: Random) -> tuple[Finished | Retried, bool]:
+    """Return what becomes of the delivery, and whether its event is to be disabled."""
+    ended_at = attempt.started_at + timedelta(milliseconds=attempt.duration_ms)
+    verdict = attempts.verdict_of(attempt, due.content.retry, age=ended_at - due.scheduled_at, random=random)
+    match verdict:
+        case Delivered():
+            return Finished(due.occurrence_id, due.epoch, "delivered", None, 1), False
+        case TryAgain(delay):
+            return Retried(due.occurrence_id, due.epoch, delay), False
+        case DeadLetter(reason, disables_event):
+            return Finished(due.occurrence_id, due.epoch, "failed", reason, 1), disables_event
+        case _:
+            assert_never(verdict)

@@ -1,0 +1,97 @@
+"""Write results down in batches, fenced by epoch, and only then forget their messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from shared import metrics
+from shared.domain.attempts import Attempt
+from shared.domain.ids import EventId, OccurrenceId
+from shared.store import attempts, deliveries, events
+from shared.store.deliveries import Finished, Retried
+from shared.store.pool import Connection
+
+LARGEST_BATCH = 256
+LONGEST_WAIT = 0.02
+IDLE_WAIT = 0.2
+
+log = structlog.get_logger()
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one claim: what becomes of the delivery, and the request that was made, if any."""
+
+    event_id: EventId
+    end: Finished | Retried
+    attempt: Attempt | None = None
+    disables_event: bool = False
+
+
+async def collect(queue: asyncio.Queue[Result]) -> list[Result]:
+    """Wait for a result, then for the others that come within 20 ms, up to 256. Empty when none comes in 0.2 s."""
+    batch: list[Result] = []
+    try:
+        async with asyncio.timeout(IDLE_WAIT):
+            batch.append(await queue.get())
+        async with asyncio.timeout(LONGEST_WAIT):
+            while len(batch) < LARGEST_BATCH:
+                batch.append(await queue.get())
+    except TimeoutError:
+        pass
+    return batch
+
+
+async def write(conn: Connection, batch: Sequence[Result]) -> None:
+    """Record a batch in one transaction. Written twice, it changes nothing the second time."""
+    finished = [r.end for r in batch if isinstance(r.end, Finished)]
+    retried = [r.end for r in batch if isinstance(r.end, Retried)]
+    async with conn.transaction():
+        ended = await deliveries.finish(conn, finished) if finished else []
+        again: set[OccurrenceId] = await deliveries.retry(conn, retried) if retried else set()
+        good = {occurrence_id for occurrence_id, _, _ in ended} | again
+        made = [msgspec.structs.replace(r.attempt, stale=r.end.occurrence_id not in good) for r in batch if r.attempt]
+        if made:
+            await attempts.record(conn, made)
+        if ended:
+            await events.complete_finished(conn, sorted({event_id for _, event_id, _ in ended}))
+        gone = sorted({r.event_id for r in batch if r.disables_event and r.end.occurrence_id in good})
+        for event_id in gone:
+            await deliveries.cancel_of_event(conn, event_id, reason="event_disabled")
+        if gone:
+            await events.disable(conn, gone, reason="gone")
+    metrics.STALE.inc(len(batch) - len(good))
+    for _, _, status in ended:
+        metrics.FINISHED.labels(status=status).inc()
+    for result in batch:
+        _tell(result, stale=result.end.occurrence_id not in good)
+
+
+def _tell(result: Result, *, stale: bool) -> None:
+    """Write one line with an attempt's whole story."""
+    end = result.end
+    fields: dict[str, object] = {
+        "occurrence_id": str(end.occurrence_id),
+        "event_id": str(result.event_id),
+        "epoch": end.epoch,
+    }
+    attempt = result.attempt
+    if attempt:
+        metrics.ATTEMPTS.labels(outcome=attempt.outcome.value).inc()
+        fields |= {
+            "number": attempt.number,
+            "outcome": attempt.outcome.value,
+            "status_code": attempt.status_code,
+            "duration_ms": attempt.duration_ms,
+            "error": attempt.error,
+        }
+    if isinstance(end, Retried):
+        fields |= {"delivery": "retrying", "retry_in_s": round(end.delay.total_seconds(), 1)}
+    else:
+        fields |= {"delivery": end.status, "reason": end.reason}
+    if stale:
+        fields["stale"] = True
+    log.info("attempt.finished" if attempt else "delivery.ended", **{k: v for k, v in fields.items() if v is not None})

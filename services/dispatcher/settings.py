@@ -1,0 +1,17 @@
+"""What the dispatcher needs to know."""
+
+from __future__ import annotations
+
+from shared.settings import BUILT_IN_HMAC_SECRET, Networks, Settings
+
+
+class DispatcherSettings(Settings, frozen=True, kw_only=True):
+    """Read from the environment by `shared.settings`."""
+
+    database_url: str
+    redis_url: str
+    default_hmac_secret: str = BUILT_IN_HMAC_SECRET
+    egress_allow: Networks = ()
+    """Networks that webhooks may reach although they are not public."""
+    ops_host: str = "127.0.0.1"
+    ops_port: int = 9090

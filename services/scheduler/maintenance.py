@@ -1,0 +1,24 @@
+"""What keeps the stores in shape. Any scheduler may do it; an advisory lock lets one at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from shared.store import partitions
+from shared.store.pool import Pool
+
+EVERY = timedelta(hours=1)
+WEEKS_AHEAD = 4
+
+log = structlog.get_logger()
+
+
+async def run_once(pool: Pool) -> timedelta:
+    """Make the history's next partitions."""
+    async with pool.connection() as conn:
+        made = await partitions.make_ahead(conn, now=datetime.now(UTC), ahead=WEEKS_AHEAD)
+    if made:
+        log.info("partitions.made", names=made)
+    return EVERY
