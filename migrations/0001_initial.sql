@@ -20,7 +20,7 @@ CREATE INDEX events_tags ON events USING gin (tags);
 CREATE TABLE event_versions (
     event_id   uuid        NOT NULL REFERENCES events ON DELETE CASCADE,
     version    integer     NOT NULL CHECK (version > 0),
-    content    jsonb       NOT NULL,
+    content    json        NOT NULL,     -- as it was written: jsonb would reorder names and expand numbers
     change     text        NOT NULL
                CHECK (change IN ('created', 'updated', 'paused', 'resumed', 'deleted', 'restored')),
     fields     text[]      NOT NULL DEFAULT '{}',
@@ -57,11 +57,12 @@ CREATE TABLE deliveries (
     attempts      integer     NOT NULL DEFAULT 0, -- HTTP requests made
     missed_count  integer     NOT NULL DEFAULT 0,
     leased        boolean     NOT NULL DEFAULT false,
+    begun         boolean     NOT NULL DEFAULT false, -- this claim's attempt has started: its request may be on the wire
     chained       boolean     NOT NULL,           -- its first claim plans the event's next delivery
     catch_up      boolean     NOT NULL DEFAULT false,
     replay        boolean     NOT NULL DEFAULT false,
     recurrence_id text,
-    metadata      jsonb                           -- only what a trigger merges over the event's
+    metadata      json                            -- only what a trigger merges over the event's
 ) WITH (
     fillfactor = 80,
     autovacuum_vacuum_scale_factor = 0.01,
@@ -85,7 +86,7 @@ CREATE TABLE occurrences (
     epoch         bigint      NOT NULL,
     attempt_count integer     NOT NULL,
     missed_count  integer     NOT NULL DEFAULT 0,
-    metadata      jsonb,
+    metadata      json,
     delivered_at  timestamptz,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL DEFAULT now()
@@ -146,11 +147,13 @@ SELECT occurrence_id AS id, event_id, event_version, recurrence_id, scheduled_at
        CASE WHEN attempts > 0 THEN 'retrying' WHEN leased THEN 'queued' ELSE 'scheduled' END AS status,
        NULL::text AS status_reason, attempts AS attempt_count,
        due_at AS next_attempt_at, NULL::timestamptz AS delivered_at, missed_count,
+       attempts = 0 AND NOT begun AS follows_event,     -- until an attempt begins, the event's current version counts
        created_at, updated_at
   FROM deliveries
  UNION ALL
 SELECT id, event_id, event_version, recurrence_id, scheduled_at,
        status, status_reason, attempt_count,
        NULL::timestamptz, delivered_at, missed_count,
+       false,
        created_at, updated_at
   FROM occurrences;

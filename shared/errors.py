@@ -125,9 +125,3 @@ class Conflict(QhronosError):
         super().__init__(message)
         if code:
             self.code = code
-
-
-class Unavailable(QhronosError):
-    """PostgreSQL or Redis is out of reach; the same request may pass later."""
-
-    code = "unavailable"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -17,12 +18,14 @@ from shared.errors import QhronosError
 from shared.store import schema
 from shared.store.pool import CONNECTION_LOST as POSTGRES_LOST
 from shared.store.pool import Pool
-from shared.stream.client import CONNECTION_LOST as REDIS_LOST
+from shared.stream.client import RedisError
 
-CONNECTION_LOST = (*POSTGRES_LOST, *REDIS_LOST)
+CONNECTION_LOST = (*POSTGRES_LOST, RedisError)
+"""What a loop waits out: also a Redis that refuses, as a replica, one that loads or one that is full does."""
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
+_LONGEST_STOP = 25.0
 
 log = structlog.get_logger()
 
@@ -40,9 +43,20 @@ def run(service: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def begin_to_stop() -> None:
+        stop.set()
+        loop.call_later(_LONGEST_STOP, _give_up)
+
     for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop.set)
+        loop.add_signal_handler(signum, begin_to_stop)
     await main(stop)
+
+
+def _give_up() -> None:
+    """End a process that a frozen server keeps from stopping; what it holds is left to the leases."""
+    log.error("process.stopped_hard", after_s=_LONGEST_STOP)
+    os._exit(1)
 
 
 async def repeat(
@@ -83,14 +97,24 @@ async def wait(longest: timedelta, *events: asyncio.Event) -> None:
             waiter.cancel()
 
 
+async def once(name: str, run: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+    """Run something until it succeeds, waiting out lost connections; return without it when `stop` comes first."""
+    done = asyncio.Event()
+
+    async def attempt() -> timedelta:
+        if not stop.is_set():
+            await run()
+        done.set()
+        return timedelta(0)
+
+    await repeat(name, attempt, done, wake=stop)
+
+
 async def wait_for_schema(pool: Pool, stop: asyncio.Event) -> None:
     """Return when the database can be reached and its schema will do; OldSchema when it is too old."""
-    while not stop.is_set():
-        try:
-            async with pool.connection() as conn:
-                await schema.require_current(conn)
-        except POSTGRES_LOST as error:
-            log.warning("process.waits_for_postgres", error=str(error).strip())
-            await wait(timedelta(seconds=_LONGEST_PAUSE), stop)
-        else:
-            return
+
+    async def look() -> None:
+        async with pool.connection() as conn:
+            await schema.require_current(conn)
+
+    await once("schema", look, stop)

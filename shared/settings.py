@@ -57,7 +57,7 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     for field in msgspec.structs.fields(kind):
         name = PREFIX + field.name.upper()
         raw = environ.get(name)
-        if raw is None or (raw == "" and hints[field.name] is not Networks):
+        if raw is None or (raw == "" and hints[field.name] != Networks):
             if field.required:
                 problems.append(f"{name} is not set.")
             continue
@@ -65,11 +65,11 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
             values[field.name] = _convert(raw, hints[field.name])
         except ValueError as error:
             problems.append(f"{name} is not usable: {error}")
+    secrets = {f.name: values.get(f.name, f.default) for f in msgspec.structs.fields(kind)}
+    if values.get("env", "production") == "production":
+        problems += [f"{PREFIX}{name.upper()} {problem}" for name, problem in _weak_secrets(secrets)]
     if not problems:
-        settings = kind(**values)
-        problems = [f"{PREFIX}{name.upper()} {problem}" for name, problem in _weak_secrets(settings)]
-        if not problems:
-            return settings
+        return kind(**values)
     raise InvalidSettings("Qhronos cannot start:\n  " + "\n  ".join(problems) + "\n.env.example lists every setting.")
 
 
@@ -81,13 +81,11 @@ def _convert(raw: str, kind: object) -> object:
     return msgspec.convert(raw, kind, strict=False)
 
 
-def _weak_secrets(settings: Settings) -> list[tuple[str, str]]:
-    """Find secrets that are too short or are known examples. In the local run and in tests, any will do."""
-    if settings.env != "production":
-        return []
+def _weak_secrets(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Find secrets that are too short or are known examples."""
     found: list[tuple[str, str]] = []
     for name, shortest in SHORTEST_SECRETS.items():
-        secret = getattr(settings, name, None)
+        secret = values.get(name)
         if not isinstance(secret, str):
             continue
         if secret == BUILT_IN_HMAC_SECRET:

@@ -32,14 +32,15 @@ class Server(uvicorn.Server):
 async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
     """Answer requests until `stop`; those under way are finished."""
     async with (
-        open_pool(config.database_url, name="api", size=10) as pool,
+        open_pool(config.database_url, name="api", size=10, checked=True) as pool,
         open_client(config.redis_url) as redis,
         operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
     ):
         await process.wait_for_schema(pool, stop)
+        context = Context(config, pool, redis)
+        await process.once("clock", lambda: _sync(context), stop)
         if stop.is_set():
             return
-        context = Context(config, pool, redis)
         server = Server(
             uvicorn.Config(
                 app.build(context),

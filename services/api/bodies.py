@@ -26,7 +26,7 @@ Tag = Annotated[
     Meta(
         min_length=1,
         max_length=128,
-        pattern=r"^[^\s,*]+$",
+        pattern=r"^[^\s,*]+$(?!\n)",
         description="1 to 128 characters, no comma, no white space, no star.",
         examples=["system:backup"],
     ),
@@ -51,7 +51,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Annotated[
         str, Meta(min_length=1, max_length=255, description="1 to 255 characters.", examples=["Daily Backup"])
     ]
-    description: Annotated[str, Meta(max_length=10_000)] = ""
+    description: Annotated[str, Meta(max_length=10_000, description="At most 10 000 characters.")] = ""
     start_time: Instant | UnsetType = UNSET
     in_: Annotated[Duration, Meta(description="Instead of `start_time`: this long from now.", examples=["PT15M"])] | (
         UnsetType
@@ -144,7 +144,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=255, description="Part of the name, in any case.")] | None = None
     created_after: Instant | None = None
     created_before: Instant | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    limit: Annotated[int, Meta(ge=1, le=200, description="1 to 200.", examples=[50])] = 50
     cursor: Annotated[str, Meta(max_length=256)] | None = None
 
 
@@ -162,7 +162,7 @@ class OccurrenceQuery(msgspec.Struct, frozen=True, kw_only=True):
     ) = None  # fmt: skip
     from_: Instant | None = msgspec.field(name="from", default=None)
     to: Instant | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    limit: Annotated[int, Meta(ge=1, le=200, description="1 to 200.", examples=[50])] = 50
     cursor: Annotated[str, Meta(max_length=256)] | None = None
 
 
@@ -170,11 +170,11 @@ class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the coming occurrences to compute."""
 
     from_: Instant | None = msgspec.field(name="from", default=None)
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 10
+    limit: Annotated[int, Meta(ge=1, le=1000, description="1 to 1000.", examples=[10])] = 10
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a list."""
 
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    limit: Annotated[int, Meta(ge=1, le=200, description="1 to 200.", examples=[50])] = 50
     cursor: Annotated[str, Meta(max_length=256)] | None = None

@@ -15,7 +15,7 @@ import msgspec
 
 from shared.domain.tokens import Access, Token
 from shared.errors import Forbidden, Unauthenticated
-from shared.store.events import Sight
+from shared.store.sight import Sight
 
 ISSUER = "qhronos"
 ALGORITHM = "HS256"
@@ -58,8 +58,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         if _RANKS[self.access] >= _RANKS["admin"] or "*" in self.scope:
             return Sight(every=True)
         return Sight(
-            tags=[pattern for pattern in self.scope if not pattern.endswith("*")],
-            prefixes=[pattern.removesuffix("*") for pattern in self.scope if pattern.endswith("*")],
+            tags=[pattern for pattern in self.scope if "*" not in pattern],
+            prefixes=[pattern.removesuffix("*") for pattern in self.scope if pattern.endswith(":*")],
         )
 
     def require_in_scope(self, tags: Iterable[str]) -> None:
@@ -89,14 +89,7 @@ class Doorkeeper:
         token = token.strip()
         if hmac.compare_digest(token.encode("utf-8", "replace"), self._master_token):
             return Caller(sub=MASTER_SUB, access="master")
-        claims = self._verified(token)
-        return Caller(
-            sub=claims.sub,
-            access=claims.access,
-            scope=tuple(claims.scope),
-            expires_at=datetime.fromtimestamp(claims.exp, UTC),
-            token_id=claims.jti,
-        )
+        return self._verified(token)
 
     def mint(self, token: Token) -> str:
         """Return the text of a token."""
@@ -113,7 +106,7 @@ class Doorkeeper:
             claims, self._jwt_secret, algorithm=ALGORITHM
         )
 
-    def _verified(self, token: str) -> Claims:
+    def _verified(self, token: str) -> Caller:
         try:
             payload = jwt.decode(  # pyright: ignore[reportUnknownMemberType]
                 token,
@@ -122,8 +115,18 @@ class Doorkeeper:
                 issuer=ISSUER,
                 options={"require": ["iss", "sub", "access", "scope", "iat", "exp", "jti"]},
             )
-            return msgspec.convert(payload, Claims)
+            claims = msgspec.convert(payload, Claims)
+            expires_at = datetime.fromtimestamp(claims.exp, UTC)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("The token has expired.") from None
-        except (jwt.InvalidTokenError, msgspec.ValidationError, ValueError, RecursionError):
+        except (jwt.InvalidTokenError, msgspec.ValidationError, ValueError, OverflowError, OSError, RecursionError):
             raise Unauthenticated("The token is not a good one.") from None
+        if not all(text.isprintable() for text in (claims.sub, claims.jti, *claims.scope)):
+            raise Unauthenticated("The token's claims hold characters that cannot be printed.")
+        return Caller(
+            sub=claims.sub,
+            access=claims.access,
+            scope=tuple(claims.scope),
+            expires_at=expires_at,
+            token_id=claims.jti,
+        )

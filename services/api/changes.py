@@ -12,17 +12,16 @@ from services.api.callers import Caller
 from services.api.context import Context
 from services.api.drafts import Draft
 from shared import planning
-from shared.domain.content import Json
+from shared.domain.content import Json, Timing
 from shared.domain.deliveries import Occurrence, PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId, event_id_at, trigger_id_at
 from shared.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from shared.store import deliveries, events, occurrences
 from shared.store.deliveries import HORIZON
-from shared.store.events import Plan, Sight
+from shared.store.events import Plan
 from shared.store.pool import Connection
-
-_EVERYTHING = Sight(every=True)
+from shared.store.sight import EVERYTHING
 
 
 def etag(event: Event) -> str:
@@ -46,7 +45,7 @@ async def create(context: Context, draft: Draft, *, by: str) -> Event:
     )
     async with context.pool.connection() as conn, conn.transaction():
         await events.insert(conn, event, hmac_secret=draft.hmac_secret)
-        next_at = await _plan_first(conn, event, after=now)
+        next_at = await _plan(conn, event, after=now)
     _nudge_if_soon(context, next_at)
     return event
 
@@ -60,7 +59,7 @@ async def update(
         before = await events.get_to_change(conn, event_id, sight=caller.sight)
         if before.status == "deleted":
             raise NotFound(f"The event {event_id} is deleted.", code="event_not_found")
-        if if_match is not None and if_match != "*" and etag(before) not in if_match.replace("W/", "").split(", "):
+        if if_match is not None and not _matches(if_match, before):
             raise PreconditionFailed(f"The event is at version {etag(before)} by now.")
         document = drafts.merged(before.content, patch)
         draft = drafts.read(document, now=context.clock.now(), config=context.config, before=before.content)
@@ -71,20 +70,20 @@ async def update(
             fields.append("hmac_secret")
         if not fields:
             return before
-        timing_changed = draft.content.timing != before.content.timing
         after = msgspec.structs.replace(
             before,
             version=before.version + 1,
-            status="active" if timing_changed and before.status == "completed" else before.status,
             content=draft.content,
             has_hmac_secret=draft.hmac_secret is not None if "hmac_secret" in patch else before.has_hmac_secret,
             updated_at=context.clock.now(),
         )
+        if after.content.timing != before.content.timing and before.status in ("active", "completed"):
+            once = before.content.timing.schedule is None
+            last_planned_at = await deliveries.unplan(conn, event_id, overdue=once)
+            next_at = await _plan(conn, after, after=last_planned_at, before=before.content.timing)
+            has_future = next_at is not None or await deliveries.any_of_event(conn, event_id)
+            after = msgspec.structs.replace(after, status="active" if has_future else "completed")
         await events.change(conn, after, change="updated", fields=fields, by=caller.sub)
-        if timing_changed and after.status == "active":
-            last_begun_at = await deliveries.unplan(conn, event_id)
-            next_at = await _plan_first(conn, after, after=last_begun_at)
-        await deliveries.set_version(conn, event_id, after.version)
     _nudge_if_soon(context, next_at)
     return after
 
@@ -93,7 +92,7 @@ async def delete(context: Context, event_id: EventId, *, caller: Caller) -> None
     """Delete an event and end its deliveries that have not begun. NotFound only when it is out of sight."""
     async with context.pool.connection() as conn, conn.transaction():
         try:
-            before = await events.get_to_change(conn, event_id, sight=_EVERYTHING)
+            before = await events.get_to_change(conn, event_id, sight=EVERYTHING)
         except NotFound:
             return
         await events.get(conn, event_id, sight=caller.sight)
@@ -131,19 +130,27 @@ async def trigger(context: Context, event_id: EventId, wanted: bodies.Trigger, *
             metadata=wanted.metadata,
         )
         await deliveries.insert(conn, [planned])
-        occurrence = await occurrences.get(conn, planned.occurrence_id, sight=_EVERYTHING)
+        occurrence = await occurrences.get(conn, planned.occurrence_id, sight=EVERYTHING)
     context.nudger.soon()
     return occurrence
 
 
-async def _plan_first(conn: Connection, event: Event, *, after: datetime) -> datetime | None:
-    """Plan the first delivery of an event's timing after an instant; a one-time event's, whenever it is."""
-    plan = Plan(event.id, event.version, event.content.timing)
+async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timing | None = None) -> datetime | None:
+    """Plan the next delivery of an event's timing after an instant; return its time.
+
+    A single time that is new and has just passed is delivered at once.
+    """
     timing = event.content.timing
-    once = timing.schedule is None and not timing.rdates
-    if once and event.version == 1 and timing.start_at <= after:
-        after = timing.start_at - datetime.resolution
+    is_new = before is None or timing.start_at != before.start_at
+    if timing.schedule is None and not timing.rdates and is_new:
+        after = min(after, timing.start_at - datetime.resolution)
+    plan = Plan(event.id, event.version, timing)
     return (await planning.plan_next(conn, [(plan, after)])).get(event.id)
+
+
+def _matches(if_match: str, event: Event) -> bool:
+    """Compare entity tags (RFC 9110 section 13.1.1); weak ones never match."""
+    return if_match.strip() == "*" or etag(event) in (tag.strip() for tag in if_match.split(","))
 
 
 def _nudge_if_soon(context: Context, next_at: datetime | None) -> None:

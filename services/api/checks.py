@@ -51,7 +51,7 @@ def _url_problem(text: str, allowed: Networks) -> tuple[str, str] | None:
         return absolute
     if parts.username is not None or parts.password is not None:
         return "The URL holds credentials, which would be shown and logged.", "Send them in `headers`."
-    address = egress.literal_of(host)
+    address = egress.literal_of(host if ":" in host else host.encode("idna").decode())
     if address is not None and not egress.is_allowed(address, allowed):
         return f"{address} is not a public address.", "Webhooks reach public hosts; an operator can allow networks."
     return None

@@ -79,8 +79,8 @@ def caller_of(request: AnyRequest) -> Caller:
 
 
 def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let through who may use the handler: its `needs` names the access, None is open to all."""
-    needs = handler.opt["needs"]
+    """Let through who may use the handler: its `needs` names the access; without one it is open to all."""
+    needs = handler.opt.get("needs")
     if needs is None:
         return
     caller = context_of(connection).doorkeeper.caller_of(connection.headers.get("authorization"))

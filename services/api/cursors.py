@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from shared.errors import FieldError, Invalid
 
 T = TypeVar("T")
 TimeAndId = tuple[datetime, UUID]
-TimeAndNumber = tuple[datetime, int]
+TimeAndNumber = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 Id = UUID
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, ValidationError
@@ -75,6 +75,8 @@ def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
         texts = given.get(field.encode_name, [])
         if len(texts) > 1:
             errors.append(FieldError(pointer=field.encode_name, message="Give this parameter once."))
+        elif texts and "\0" in texts[0]:
+            errors.append(FieldError(pointer=field.encode_name, message="A NUL character cannot be searched for."))
         elif texts:
             try:
                 values[field.name] = msgspec.convert(texts[0], field.type, strict=False)
@@ -99,9 +101,21 @@ def _convert_field(
     try:
         values[field.name] = msgspec.convert(value, field.type)
     except ValidationError as error:
+        if isinstance(value, dict) and "[...]" in str(error):
+            errors.extend(_bad_members(field, cast("dict[str, Json]", value), pointer))
+            return
         path = _PATH.search(str(error))
         steps = "".join(f"/{name or index}" for name, index in _STEP.findall(path[1])) if path else ""
         errors.append(_error(pointer + steps, _PATH.sub("", str(error)), field.type))
+
+
+def _bad_members(field: msgspec.structs.FieldInfo, value: dict[str, Json], pointer: str) -> Iterator[FieldError]:
+    """Find the members of a mapping that will not do; msgspec does not name them."""
+    for name, member in value.items():
+        try:
+            msgspec.convert({name: member}, field.type)
+        except ValidationError as error:
+            yield _error(f"{pointer}/{_escaped(name)}", _PATH.sub("", str(error)), field.type)
 
 
 def _struct_of(kind: Any) -> type[Struct] | None:  # noqa: ANN401 - any annotation
@@ -110,11 +124,24 @@ def _struct_of(kind: Any) -> type[Struct] | None:  # noqa: ANN401 - any annotati
 
 
 def _error(pointer: str, message: str, kind: Any) -> FieldError:  # noqa: ANN401 - any annotation
+    if "matching regex" in message:
+        message = "This holds a character that is not allowed."
     meta = next((m for m in _metas(kind) if m.description or m.examples), None)
-    if meta is None:
-        return FieldError(pointer=pointer, message=message)
-    example = meta.examples[0] if meta.examples else None
-    return FieldError(pointer=pointer, message=message, hint=meta.description, example=example)
+    if meta is not None:
+        example = meta.examples[0] if meta.examples else None
+        return FieldError(pointer=pointer, message=message, hint=meta.description, example=example)
+    choices = list(_choices(kind))
+    if choices:
+        return FieldError(pointer=pointer, message=message, hint=f"One of {', '.join(choices)}.", example=choices[0])
+    return FieldError(pointer=pointer, message=message)
+
+
+def _choices(kind: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
+    if get_origin(kind) is Literal:
+        yield from (str(choice) for choice in get_args(kind))
+    else:
+        for part in get_args(kind):
+            yield from _choices(part)
 
 
 def _metas(kind: Any) -> Iterator[Meta]:  # noqa: ANN401 - any annotation

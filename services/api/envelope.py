@@ -1,18 +1,25 @@
-"""Around every request, also those that the router refuses: request id, access log, metrics."""
+"""Around every request, also those that the router refuses: request id, time limit, access log, metrics."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
 from collections.abc import MutableMapping
+from datetime import timedelta
 from typing import Any, cast
 
+import msgspec
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from services.api import problems
 from shared import metrics
+
+LONGEST_REQUEST = timedelta(seconds=20)
+"""A server that is frozen rather than gone answers no query and refuses none."""
 
 _SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
@@ -31,33 +38,61 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id", b""))
-        status = 500
+        answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")))
         begun = time.perf_counter()
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                start = message
-                status = start["status"]
-                start["headers"] = [*start["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        with bound_contextvars(request_id=request_id):
+        with bound_contextvars(request_id=answer.request_id):
             try:
-                await self._app(scope, receive, send_with_id)
+                await self._serve_in_time(scope, receive, answer)
             finally:
-                seconds = time.perf_counter() - begun
-                details = cast("MutableMapping[str, Any]", scope)
-                route = str(details.get("path_template") or "unknown")
-                metrics.REQUESTS.labels(method=scope["method"], route=route, status=status).observe(seconds)
-                log.info(
-                    "request.answered",
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    duration_ms=round(seconds * 1000, 1),
-                )
+                _tell(scope, answer.status, seconds=time.perf_counter() - begun)
+
+    async def _serve_in_time(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Serve the request, or answer that it took too long without waiting for its end."""
+        work = asyncio.ensure_future(self._app(scope, receive, answer))
+        done, _ = await asyncio.wait({work}, timeout=LONGEST_REQUEST.total_seconds())
+        if done:
+            work.result()
+            return
+        work.cancel()
+        if not answer.started:
+            await _send_unavailable(answer)
+
+
+class _Answer:
+    """Sends a response on, under the request's id."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.request_id = request_id
+        self.status = 500
+        self.started = False
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
+        await self._send(message)
+
+
+async def _send_unavailable(answer: _Answer) -> None:
+    response = problems.unavailable(f"No answer within {LONGEST_REQUEST.total_seconds():g} seconds.", answer.request_id)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"retry-after", response.headers["retry-after"].encode()),
+    ]
+    start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+    await answer(cast("Message", start))
+    body = msgspec.json.encode(response.content)
+    await answer({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _tell(scope: Scope, status: int, *, seconds: float) -> None:
+    details = cast("MutableMapping[str, Any]", scope)
+    method, path = str(details["method"]), str(details["path"])
+    route = str(details.get("path_template") or "unknown")
+    metrics.REQUESTS.labels(method=method, route=route, status=status).observe(seconds)
+    log.info("request.answered", method=method, path=path, status=status, duration_ms=round(seconds * 1000, 1))
 
 
 def _request_id(given: bytes) -> str:

@@ -56,7 +56,7 @@ def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": handler.handler_name,
         "summary": (handler.fn.__doc__ or "").strip().splitlines()[0],
-        "tags": [path.split("/")[1]],
+        "tags": [_group_of(path)],
         "parameters": [*_path_parameters(path), *_query_parameters(opt.get("query"))],
         "responses": _responses(handler),
     }
@@ -69,6 +69,11 @@ def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
             f"Needs {'the master token' if opt['needs'] == 'master' else opt['needs'] + ' access'}."
         )
     return operation
+
+
+def _group_of(path: str) -> str:
+    first = path.split("/")[1]
+    return first if first in ("tokens", "events", "occurrences") else "service"
 
 
 def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:

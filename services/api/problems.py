@@ -9,13 +9,11 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 from structlog.contextvars import get_contextvars
 
 from shared import errors
 from shared.errors import FieldError
-from shared.stream.client import CONNECTION_LOST as REDIS_LOST
+from shared.store.pool import CONNECTION_LOST as POSTGRES_LOST
 
 STATUS: dict[type[Exception], HTTPStatus] = {  # the nearest base class wins; the rest is our bug: 500
     errors.Malformed: HTTPStatus.BAD_REQUEST,
@@ -27,7 +25,6 @@ STATUS: dict[type[Exception], HTTPStatus] = {  # the nearest base class wins; th
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidSchedule: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _CODES = {
     HTTPStatus.NOT_FOUND: "route_not_found",
@@ -59,12 +56,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
             status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
             if status is not None:
                 return answer(status, str(error), error.code, request_id, fields=_fields(error))
-        case OperationalError() | PoolTimeout():
+        case _ if isinstance(error, POSTGRES_LOST):
             log.warning("postgres.unreachable", error=str(error).strip())
             return unavailable("PostgreSQL is out of reach.", request_id)
-        case _ if isinstance(error, REDIS_LOST):
-            log.warning("redis.unreachable", error=str(error))
-            return unavailable("Redis is out of reach.", request_id)
         case HTTPException():
             status = HTTPStatus(error.status_code)
             if status < HTTPStatus.INTERNAL_SERVER_ERROR:

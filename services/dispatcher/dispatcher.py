@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import SystemRandom
 
 import aiohttp
@@ -30,7 +30,6 @@ from shared.store import deliveries
 from shared.store.clock import DatabaseClock
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
-from shared.stream.client import CONNECTION_LOST as REDIS_LOST
 from shared.stream.client import Redis, RedisError
 
 MOST_HELD = 10_000
@@ -41,6 +40,7 @@ LONGEST_BLOCK = timedelta(seconds=1)
 SHORTEST_PAUSE = timedelta(milliseconds=1)
 SYNC_EVERY = timedelta(seconds=5)
 GRACE = timedelta(seconds=15)
+LONGEST_FLUSH = timedelta(seconds=4)
 LEASE_MARGIN = timedelta(seconds=10)
 
 log = structlog.get_logger()
@@ -69,15 +69,18 @@ class Dispatcher:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish or hand back everything that is held."""
+        await process.once("clock", self._sync, stop)
         drained = asyncio.Event()
         async with asyncio.TaskGroup() as outer:
             outer.create_task(process.repeat("write", self._write, drained))
-            async with asyncio.TaskGroup() as inner:
-                inner.create_task(process.repeat("sync", self._sync, stop))
-                inner.create_task(process.repeat("read", self._read, stop))
-                inner.create_task(process.repeat("start", self._start_due, stop, wake=self._arrived))
-            await self._drain()
-            drained.set()
+            try:
+                async with asyncio.TaskGroup() as inner:
+                    inner.create_task(process.repeat("sync", self._sync, stop))
+                    inner.create_task(process.repeat("read", self._read, stop))
+                    inner.create_task(process.repeat("start", self._start_due, stop, wake=self._arrived))
+            finally:
+                await self._drain()
+                drained.set()
 
     async def _sync(self) -> timedelta:
         async with self._pool.connection() as conn:
@@ -119,12 +122,11 @@ class Dispatcher:
 
     async def _start(self, due: list[Held]) -> None:
         async with self._pool.connection() as conn:
-            loaded = await deliveries.load(conn, due)
-            loaded = await _hold_long_enough(conn, loaded)
-        for held in set(due) - {Held(d.occurrence_id, d.epoch) for d in loaded}:
+            begun = await _hold_long_enough(conn, await deliveries.begin(conn, due))
+        for held in set(due) - {Held(d.occurrence_id, d.epoch) for d in begun}:
             metrics.STALE.inc()
             self._drop(held)
-        for delivery in loaded:
+        for delivery in begun:
             end = judgement.instead_of_attempt(delivery)
             if end is not None:
                 self._results.put_nowait(Result(event_id=delivery.event_id, end=end))
@@ -136,22 +138,15 @@ class Dispatcher:
     async def _attempt(self, due: DueDelivery) -> None:
         started_at = self._clock.now()
         metrics.LATENESS.observe(max(0.0, (started_at - due.due_at).total_seconds()))
+        timeout = durations.parse(due.content.timeout)
         try:
             request = request_of(due, now=started_at, default_secret=self._config.default_hmac_secret)
-            timeout = durations.parse(due.content.timeout)
             attempt = await sender.send(self._session, request, due, within=timeout, started_at=started_at)
+        except asyncio.CancelledError:
+            attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INTERRUPTED, "the dispatcher had to stop")
         except Exception as error:  # one delivery that trips over our own bug must not stop the others
             log.exception("attempt.crashed", occurrence_id=str(due.occurrence_id), event_id=str(due.event_id))
-            attempt = Attempt(
-                occurrence_id=due.occurrence_id,
-                epoch=due.epoch,
-                number=due.attempts + 1,
-                started_at=started_at,
-                duration_ms=0,
-                outcome=Outcome.INVALID_REQUEST,
-                url=due.webhook_url,
-                error=type(error).__name__,
-            )
+            attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INVALID_REQUEST, type(error).__name__)
         end, disables_event = judgement.after_attempt(due, attempt, self._random)
         self._results.put_nowait(Result(event_id=due.event_id, end=end, attempt=attempt, disables_event=disables_event))
 
@@ -163,7 +158,7 @@ class Dispatcher:
             async with self._pool.connection() as conn:
                 await results.write(conn, self._unwritten)
             for result in self._unwritten:
-                self._drop(Held(result.end.occurrence_id, result.end.epoch))
+                self._drop(result.claim)
                 self._results.task_done()
             self._unwritten = []
         await self._forget()
@@ -180,30 +175,27 @@ class Dispatcher:
             return
         try:
             await stream.forget(self._redis, ids)
-        except (*REDIS_LOST, RedisError):
+        except RedisError:
             self._forgettable = ids + self._forgettable
             raise
 
     async def _drain(self) -> None:
-        """Hand back what has not begun, let what has begun end, and hand back what does not end in time."""
-        waiting = self._holdings.take_waiting()
-        await self._hand_back(waiting, why="stopping")
+        """Hand back what has not begun, let what has begun end, and cut off what does not end in time."""
+        await self._hand_back(self._holdings.take_waiting())
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=GRACE.total_seconds())
-        cut_off = dict(self._attempts)
-        for task in cut_off:
+        for task in list(self._attempts):
             task.cancel()
-        await asyncio.gather(*cut_off, return_exceptions=True)
-        await self._hand_back([Held(d.occurrence_id, d.epoch) for d in cut_off.values()], why="cut_off")
+        await asyncio.gather(*self._attempts)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LONGEST_FLUSH.total_seconds()):
                 await self._results.join()
                 await self._forget()
                 await stream.remove_consumer(self._redis, self.consumer)
-        except (*CONNECTION_LOST, RedisError, TimeoutError) as error:
+        except (*CONNECTION_LOST, TimeoutError) as error:
             log.warning("dispatcher.left_to_leases", error=str(error), results=self._results.qsize())
 
-    async def _hand_back(self, held: list[Held], *, why: str) -> None:
+    async def _hand_back(self, held: list[Held]) -> None:
         if not held:
             return
         try:
@@ -212,9 +204,23 @@ class Dispatcher:
         except CONNECTION_LOST as error:
             log.warning("dispatcher.left_to_leases", error=str(error), claims=len(held))
             return
-        metrics.RELEASED.labels(why=why).inc(len(held))
+        metrics.RELEASED.labels(why="stopping").inc(len(held))
         for each in held:
             self._drop(each)
+
+
+def _unanswered(due: DueDelivery, started_at: datetime, now: datetime, outcome: Outcome, error: str) -> Attempt:
+    """Return the record of an attempt that came to no answer for a reason of our own."""
+    return Attempt(
+        occurrence_id=due.occurrence_id,
+        epoch=due.epoch,
+        number=due.attempts + 1,
+        started_at=started_at,
+        duration_ms=(now - started_at) // timedelta(milliseconds=1),
+        outcome=outcome,
+        url=due.webhook_url,
+        error=error,
+    )
 
 
 async def _hold_long_enough(conn: Connection, loaded: list[DueDelivery]) -> list[DueDelivery]:

@@ -8,8 +8,7 @@ from typing import assert_never
 
 from shared.domain import attempts, durations
 from shared.domain.attempts import Attempt, DeadLetter, Delivered, TryAgain
-from shared.domain.deliveries import DueDelivery
-from shared.store.deliveries import Finished, Retried
+from shared.domain.deliveries import DueDelivery, Finished, Retried
 
 
 def instead_of_attempt(due: DueDelivery) -> Finished | None:

@@ -1,6 +1,7 @@
 """Give back the claims of dispatchers that died, sooner than their leases would.
 
-A dispatcher that was only frozen finds its claims stale when it wakes: each is claimed again under a new epoch.
+Only what has not begun: of a request that may be on the wire, the lease decides. A dispatcher that was only frozen, or
+cut off from Redis, finds those claims stale when it wakes: each is claimed again under a new epoch.
 """
 
 from __future__ import annotations
@@ -39,9 +40,8 @@ async def _take_over(pool: Pool, redis: Redis, dead: str) -> None:
     while messages := await stream.pending_of(redis, dead, count=_BATCH):
         held = [message.held for message in messages if message.held]
         async with pool.connection() as conn:
-            await deliveries.release(conn, held)
+            given_back += len(await deliveries.release(conn, held))
         await stream.forget(redis, [message.id for message in messages])
-        given_back += len(held)
     await stream.remove_consumer(redis, dead)
     metrics.RELEASED.labels(why="dispatcher_died").inc(given_back)
     log.warning("dispatcher.taken_for_dead", consumer=dead, claims=given_back)

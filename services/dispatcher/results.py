@@ -10,9 +10,9 @@ import structlog
 
 from shared import metrics
 from shared.domain.attempts import Attempt
-from shared.domain.ids import EventId, OccurrenceId
+from shared.domain.deliveries import Finished, Held, Retried
+from shared.domain.ids import EventId
 from shared.store import attempts, deliveries, events
-from shared.store.deliveries import Finished, Retried
 from shared.store.pool import Connection
 
 LARGEST_BATCH = 256
@@ -29,6 +29,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     end: Finished | Retried
     attempt: Attempt | None = None
     disables_event: bool = False
+
+    @property
+    def claim(self) -> Held:
+        """The claim that ended."""
+        return Held(self.end.occurrence_id, self.end.epoch)
 
 
 async def collect(queue: asyncio.Queue[Result]) -> list[Result]:
@@ -50,24 +55,30 @@ async def write(conn: Connection, batch: Sequence[Result]) -> None:
     finished = [r.end for r in batch if isinstance(r.end, Finished)]
     retried = [r.end for r in batch if isinstance(r.end, Retried)]
     async with conn.transaction():
-        ended = await deliveries.finish(conn, finished) if finished else []
-        again: set[OccurrenceId] = await deliveries.retry(conn, retried) if retried else set()
-        good = {occurrence_id for occurrence_id, _, _ in ended} | again
-        made = [msgspec.structs.replace(r.attempt, stale=r.end.occurrence_id not in good) for r in batch if r.attempt]
+        ended = await deliveries.finish(conn, finished) if finished else {}
+        again: set[Held] = await deliveries.retry(conn, retried) if retried else set()
+        good = ended.keys() | again
+        made = [msgspec.structs.replace(r.attempt, stale=r.claim not in good) for r in batch if r.attempt]
         if made:
             await attempts.record(conn, made)
-        if ended:
-            await events.complete_finished(conn, sorted({event_id for _, event_id, _ in ended}))
-        gone = sorted({r.event_id for r in batch if r.disables_event and r.end.occurrence_id in good})
-        for event_id in gone:
-            await deliveries.cancel_of_event(conn, event_id, reason="event_disabled")
+        gone = sorted({r.event_id for r in batch if r.disables_event and r.claim in good})
         if gone:
-            await events.disable(conn, gone, reason="gone")
+            await _disable(conn, gone)
+    if ended:
+        await events.complete_finished(conn, sorted({event_id for event_id, _ in ended.values()}))
     metrics.STALE.inc(len(batch) - len(good))
-    for _, _, status in ended:
+    for _, status in ended.values():
         metrics.FINISHED.labels(status=status).inc()
     for result in batch:
-        _tell(result, stale=result.end.occurrence_id not in good)
+        _tell(result, stale=result.claim not in good)
+
+
+async def _disable(conn: Connection, gone: Sequence[EventId]) -> None:
+    """Stop events for good; the lock first, so that no scheduler plans on behind our back."""
+    await events.lock(conn, gone)
+    await events.disable(conn, gone, reason="gone")
+    for event_id in gone:
+        await deliveries.cancel_of_event(conn, event_id, reason="event_disabled")
 
 
 def _tell(result: Result, *, stale: bool) -> None:

@@ -55,6 +55,8 @@ async def open_session(allowed: Networks) -> AsyncGenerator[aiohttp.ClientSessio
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),
     ) as session:
+        # Else aiohttp silently repeats a PUT on a new connection when a kept one breaks: two requests, one record.
+        session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
         yield session
 
 
@@ -75,7 +77,7 @@ async def send(
         async with asyncio.timeout(within.total_seconds()):
             await _exchange(session, request, ending)
     except TimeoutError:
-        if ending.outcome is not Outcome.DELIVERED:
+        if ending.status is None:
             ending.outcome, ending.error = Outcome.TIMEOUT, f"no complete answer within {within.total_seconds():g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         if ending.status is None:
@@ -100,7 +102,11 @@ async def send(
 
 async def _exchange(session: aiohttp.ClientSession, request: WebhookRequest, ending: Ending) -> None:
     async with session.request(
-        request.method, URL(request.url), data=request.body, headers=request.headers, allow_redirects=False
+        request.method,
+        URL(request.url, encoded=request.url.isascii()),
+        data=request.body,
+        headers=request.headers,
+        allow_redirects=False,
     ) as response:
         ending.status = response.status
         ending.outcome = attempts.outcome_of_status(response.status)
@@ -130,7 +136,7 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     if value is None:
         return None
     if value.isascii() and value.isdigit():
-        wait = timedelta(seconds=min(int(value[:9]), 10**6))
+        wait = timedelta(seconds=min(int(value), 10**6)) if len(value) < 20 else LONGEST_RETRY_AFTER
     else:
         try:
             wait = parsedate_to_datetime(value) - now

@@ -12,12 +12,15 @@ from shared.domain.deliveries import ClaimedDelivery
 from shared.store import deliveries, events
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
-from shared.stream.client import Redis, ResponseError, ping
+from shared.stream.client import Redis
 
 BATCH = 500
 LONGEST_SLEEP = timedelta(seconds=1)
 """A nudge that is lost costs no more."""
 SHORTEST_SLEEP = timedelta(milliseconds=20)
+MOST_QUEUED = 10_000
+"""Messages on the stream beyond which nothing more is claimed."""
+FULL_STREAM_SLEEP = timedelta(milliseconds=50)
 
 log = structlog.get_logger()
 
@@ -25,21 +28,21 @@ log = structlog.get_logger()
 async def run_once(pool: Pool, redis: Redis) -> timedelta:
     """Make one pass and return how long to sleep unless something new comes in.
 
-    Nothing is claimed while Redis is out of reach: what is not claimed is published the moment that it is back.
+    Nothing is claimed while Redis is out of reach or dispatchers do not keep up: what waits in PostgreSQL can still be
+    changed, and its lease does not run.
     """
-    await ping(redis)
+    if await stream.length(redis) >= MOST_QUEUED:
+        return FULL_STREAM_SLEEP
     async with pool.connection() as conn:
         async with conn.transaction():
             claimed = await _plan_on(conn, await deliveries.claim_due(conn, limit=BATCH))
-        if claimed:
-            await _publish(conn, redis, claimed)
-            metrics.CLAIMED.inc(len(claimed))
+        metrics.CLAIMED.inc(len(claimed))
+        if claimed and not await _publish(conn, redis, claimed):
+            return LONGEST_SLEEP
         if len(claimed) == BATCH:
             return timedelta(0)
-        until_next = await deliveries.seconds_until_next(conn)
-    if until_next is None:
-        return LONGEST_SLEEP
-    return min(LONGEST_SLEEP, max(SHORTEST_SLEEP, timedelta(seconds=until_next) - deliveries.HORIZON))
+        until_next = await deliveries.until_next(conn)
+    return LONGEST_SLEEP if until_next is None else min(LONGEST_SLEEP, max(SHORTEST_SLEEP, until_next))
 
 
 async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
@@ -50,21 +53,24 @@ async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[Cla
     first = [c for c in claimed if c.chained and epochs.is_first_claim(c.epoch)]
     if not first:
         return claimed
-    plans = await events.timings_to_plan(conn, [c.event_id for c in first])
+    plans = await events.to_plan(conn, [c.event_id for c in first])
     undone = {c.occurrence_id for c in first if c.event_id not in plans}
     if undone:
         await deliveries.unclaim(conn, list(undone))
         metrics.RELEASED.labels(why="event_in_change").inc(len(undone))
-    wanted = [(plans[c.event_id], c.scheduled_at) for c in first if c.event_id in plans]
+    wanted = [(plan, c.scheduled_at) for c in first if (plan := plans.get(c.event_id)) is not None]
     metrics.PLANNED.inc(len(await planning.plan_next(conn, wanted)))
     return [c for c in claimed if c.occurrence_id not in undone]
 
 
-async def _publish(conn: Connection, redis: Redis, claimed: list[ClaimedDelivery]) -> None:
-    """Publish committed claims. A refusal gives them back; of an unknown outcome the lease decides."""
-    try:
-        await stream.publish(redis, claimed)
-    except ResponseError as error:
-        log.warning("publish.refused", error=str(error), claims=len(claimed))
-        await deliveries.release(conn, claimed)
-        metrics.RELEASED.labels(why="publish_refused").inc(len(claimed))
+async def _publish(conn: Connection, redis: Redis, claimed: list[ClaimedDelivery]) -> bool:
+    """Publish committed claims and give back those that were refused; False when any was.
+
+    Of an unknown outcome (the connection is lost meanwhile) the lease decides.
+    """
+    refused = await stream.publish(redis, claimed)
+    if refused:
+        log.warning("publish.refused", claims=len(refused), of=len(claimed))
+        await deliveries.release(conn, refused)
+        metrics.RELEASED.labels(why="publish_refused").inc(len(refused))
+    return not refused

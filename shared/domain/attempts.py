@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     TLS_ERROR = "tls_error"
     REFUSED = "refused"
     """The address is not one that webhooks may reach."""
+    INTERRUPTED = "interrupted"
+    """The dispatcher had to stop before the answer came."""
     INVALID_REQUEST = "invalid_request"
     """The request could not even be written."""
 
@@ -95,7 +97,14 @@ def verdict_of(attempt: Attempt, retry: Retry, *, age: timedelta, random: Random
             return DeadLetter("gone", disables_event=True)
         case Outcome.REFUSED | Outcome.INVALID_REQUEST:
             return DeadLetter(attempt.outcome.value)
-        case Outcome.HTTP_ERROR | Outcome.REDIRECT | Outcome.TIMEOUT | Outcome.NETWORK_ERROR | Outcome.TLS_ERROR:
+        case (
+            Outcome.HTTP_ERROR
+            | Outcome.REDIRECT
+            | Outcome.TIMEOUT
+            | Outcome.NETWORK_ERROR
+            | Outcome.TLS_ERROR
+            | Outcome.INTERRUPTED
+        ):
             if attempt.number >= retry.max_attempts:
                 return DeadLetter("attempts_exhausted")
             delay = max(delay_after(attempt.number, retry, random), attempt.retry_after or timedelta(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -73,6 +73,25 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """The database's clock."""
     lease_left: float
     """Seconds until another process may take the claim over."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The end of a claimed delivery."""
+
+    occurrence_id: OccurrenceId
+    epoch: int
+    status: FinalStatus
+    reason: str | None
+    requests: int
+    """HTTP requests made under this claim: 1, or 0 when it ended before one."""
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """A claimed delivery whose attempt failed; the next one is due after `delay`."""
+
+    occurrence_id: OccurrenceId
+    epoch: int
+    delay: timedelta
 
 
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
@@ -17,6 +17,8 @@ OccurrenceId = NewType("OccurrenceId", UUID)
 TokenId = NewType("TokenId", UUID)
 
 _RANDOM_BITS = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _MILLISECONDS_MASK = (1 << 48) - 1
 
 
@@ -38,7 +40,7 @@ def trigger_id_at(now: datetime) -> OccurrenceId:
 
 def _timed_uuid(instant: datetime, bits: int, *, version: int) -> UUID:
     """Join the Unix milliseconds of `instant` (times before 1970 count as 1970) and 74 of the 80 `bits`."""
-    milliseconds = max(0, int(instant.timestamp() * 1000)) & _MILLISECONDS_MASK
+    milliseconds = max(0, (instant - _EPOCH) // _MILLISECOND) & _MILLISECONDS_MASK
     value = milliseconds << 80 | bits
     value = value & ~(0xF << 76) | version << 76
     value = value & ~(0b11 << 62) | 0b10 << 62

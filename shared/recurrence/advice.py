@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
 
 from shared.recurrence.parse import parse_rule
 from shared.recurrence.rule import Freq, Rule
@@ -43,7 +44,7 @@ def _of_dates(series: Series) -> Iterator[str]:
     extra = set(series.rdates)
     for at in series.exdates:
         if at not in extra and not series.has(at):
-            yield f"exdate {at.isoformat()} matches no occurrence"
+            yield f"exdate {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} matches no occurrence"
     if series.rule is None and not is_real(series.start_local, series.zone):
         yield f"the clock never shows {series.start_local.isoformat()}: it is read by the offset before the gap"
     if series.exdates and next(series.occurrences(), None) is None:

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.errors import InvalidSchedule
 from shared.recurrence.counting import last_counted
-from shared.recurrence.rule import UNTIL_FORMAT, Rule
+from shared.recurrence.rule import Rule, until_text
 from shared.recurrence.series import DstGap, Series
 from shared.recurrence.zones import BEGIN, END, FIRST_YEAR, LAST_YEAR, seconds_of, zone_of
 
@@ -80,10 +80,10 @@ def _check_years(part: str, instants: tuple[datetime, ...]) -> None:
 def _empty(made: Series, rule: Rule | None) -> InvalidSchedule:
     if rule is not None and rule.until is not None and rule.until < made.start_at:
         return InvalidSchedule(
-            f"UNTIL={rule.until:{UNTIL_FORMAT}} is before the start, {made.start_at:{UNTIL_FORMAT}}",
+            f"UNTIL={until_text(rule.until)} is before the start, {until_text(made.start_at)}",
             part="UNTIL",
             hint="let UNTIL be at or after the start",
-            example=f"FREQ={rule.freq.name};UNTIL={made.start_at + timedelta(days=366):{UNTIL_FORMAT}}",
+            example=f"FREQ={rule.freq.name};UNTIL={until_text(made.start_at)}",
             code="empty_recurrence",
         )
     if rule is None:

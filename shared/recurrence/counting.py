@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
@@ -13,15 +12,16 @@ from shared.recurrence.rule import Rule
 from shared.recurrence.series import Series
 from shared.recurrence.zones import DAY, END, EPOCH_UTC, seconds_of
 
-MOST_COUNTED = 30_000
-_LIFETIME = 80 * 365 * DAY
+MOST_COUNTED = 22_000
+_LIFETIME = 60 * 365 * DAY
+_SOME = 300
 
 
 def last_counted(series: Series, rule: Rule) -> datetime | None:
     """Return the instant of occurrence number COUNT, skipped gaps and repeated instants not counted; None if never.
 
-    Without BYxxx in elapsed time that is arithmetic. Otherwise up to 30 000 are walked: where those last for eighty
-    years a larger COUNT is no limit, where they do not it is refused.
+    Without BYxxx in elapsed time that is arithmetic. Otherwise they are walked. A COUNT of hundreds that
+    lasts for sixty years is no limit; one that goes on after 22 000 within these years is refused.
     """
     if rule.count is None:
         return None
@@ -29,17 +29,18 @@ def last_counted(series: Series, rule: Rule) -> datetime | None:
     if isinstance(stepped, Elapsed) and stepped.unfiltered:
         last = stepped.nth(rule.count)
         return EPOCH_UTC + timedelta(seconds=last) if last < END else None
-    walked = islice((at for at, _ in series.seconds_from(first)), min(rule.count, MOST_COUNTED))
-    [(number, last)] = deque(enumerate(walked, 1), maxlen=1)
-    if number == rule.count:
-        return EPOCH_UTC + timedelta(seconds=last)
-    if number == MOST_COUNTED and last - first < _LIFETIME:
-        raise InvalidSchedule(
-            f"COUNT={rule.count} is more than can be counted",
-            part="COUNT",
-            hint=f"at most {MOST_COUNTED}; leave it out, or give UNTIL",
-            example=f"FREQ={rule.freq.name};COUNT={MOST_COUNTED}",
-        )
+    for number, (last, _) in enumerate(series.seconds_from(first), 1):
+        if number == rule.count:
+            return EPOCH_UTC + timedelta(seconds=last)
+        if number >= _SOME and last - first > _LIFETIME:
+            return None
+        if number == MOST_COUNTED:
+            raise InvalidSchedule(
+                f"COUNT={rule.count} is more than can be counted",
+                part="COUNT",
+                hint=f"at most {MOST_COUNTED}; leave it out, or give UNTIL",
+                example=f"FREQ={rule.freq.name};COUNT={MOST_COUNTED}",
+            )
     return None
 
 

@@ -10,7 +10,7 @@ of bytes: the next one is found by a search in it, however rare it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 from math import gcd
@@ -22,16 +22,23 @@ from shared.recurrence.times import Times, chosen
 from shared.recurrence.zones import DAY, END, EPOCH, local_of, span_at
 
 _UNITS = {Freq.HOURLY: 3_600, Freq.MINUTELY: 60, Freq.SECONDLY: 1}
-PATIENCE = 20_000
+PATIENCE = 10_000
 """How many fruitless looks end a search. Only a rule made to miss its own filters for centuries needs as many."""
 _SPAN_COST = 20
 """A look at another span of the zone's offsets is dearer than one at another window."""
 
 
+class Run(NamedTuple):
+    """Permitted times of one local day, by their places among all; `midnight` is where that day begins."""
+
+    midnight: int
+    places: range
+
+
 class Look(NamedTuple):
     """What one look found, the number of the window to look at next, and what it cost."""
 
-    found: list[int]
+    found: Iterable[int]
     following: int
     cost: int
 
@@ -60,8 +67,8 @@ class Elapsed:
 
     @property
     def closest(self) -> int:
-        """A bound below the distance in seconds of any two instants."""
-        return self._stride if self._width == 1 else 1
+        """No two instants are closer than this, in seconds, unless the clock was changed between them."""
+        return max(self._stride if self._width == 1 else 1, self._times.closest())
 
     def nth(self, count: int) -> int:
         """Return the instant of an unfiltered rule's occurrence number `count` (the first is 1)."""
@@ -101,7 +108,9 @@ class Elapsed:
             return Look([], self._first_reaching(END), 1)
         if day * DAY >= closing + span.offset:
             return Look([], self._first_reaching(min(day * DAY - span.offset, span.end)), 1)
-        return Look(self._choose(self._seconds(opening, closing, span.offset)), number + 1, 1)
+        if self._width == 1:
+            return Look([opening], number + 1, 1)
+        return Look(self._chosen(self._runs(opening, closing, span.offset)), number + 1, 1)
 
     def _look_across(self, at: int, end: int) -> Look:
         """Look at the window that lies across the end of a span, if one does; then go on behind it."""
@@ -110,8 +119,8 @@ class Elapsed:
         if opening >= end:
             return Look([], number, _SPAN_COST)
         before, after = span_at(self._zone, opening).offset, span_at(self._zone, end).offset
-        found = self._seconds(opening, end, before) + self._seconds(end, closing, after)
-        return Look(self._choose(found), number + 1, _SPAN_COST)
+        runs = self._runs(opening, end, before) + self._runs(end, closing, after)
+        return Look(self._chosen(runs), number + 1, _SPAN_COST)
 
     def _opening(self, number: int) -> int:
         return self._origin + number * self._stride
@@ -132,23 +141,26 @@ class Elapsed:
         again = row.find(1)
         return at + len(row) - here + again if again >= 0 else self._first_reaching(END)
 
-    def _seconds(self, start: int, end: int, offset: int) -> list[int]:
-        """Return the permitted seconds in [start, end), under one offset, at most an hour long."""
-        midnight = (start + offset) // DAY * DAY - offset
-        mask = _mask(self._times)
-        found: list[int] = []
-        time = mask.find(1, start - midnight, end - midnight)
-        while time >= 0:
-            today = (midnight + time + offset) // DAY
+    def _runs(self, start: int, end: int, offset: int) -> list[Run]:
+        """Return the permitted seconds in [start, end), under one offset, as one run for each local day."""
+        runs: list[Run] = []
+        for today in range((start + offset) // DAY, (end - 1 + offset) // DAY + 1):
             if self._days.following(today) == today:
-                found.append(midnight + time)
-            time = mask.find(1, time + 1, end - midnight)
-        return found
+                midnight = today * DAY - offset
+                low = self._times.position(max(start - midnight, 0))
+                high = self._times.position(min(end - midnight, DAY))
+                runs.append(Run(midnight, range(low, high)))
+        return runs
 
-    def _choose(self, seconds: list[int]) -> list[int]:
-        if not self._positions:
-            return seconds
-        return [seconds[place] for place in chosen(self._positions, len(seconds))]
+    def _chosen(self, runs: list[Run]) -> Iterator[int]:
+        """Yield the instants of the runs, or those that BYSETPOS chooses of all of them."""
+        if self._positions:
+            places = [(run.midnight, place) for run in runs for place in run.places]
+            for midnight, place in (places[at] for at in chosen(self._positions, len(places))):
+                yield midnight + self._times.at(place)
+            return
+        for run in runs:
+            yield from (run.midnight + self._times.at(place) for place in run.places)
 
 
 def _times_of(rule: Rule, start: datetime, *, whole: bool) -> Times:

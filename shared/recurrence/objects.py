@@ -8,7 +8,7 @@ from typing import cast
 
 from shared.errors import InvalidSchedule
 from shared.recurrence.parse import parse_rule
-from shared.recurrence.rule import UNTIL_FORMAT, Rule
+from shared.recurrence.rule import Rule, until_text
 
 _LISTS = {
     "by_month": "BYMONTH",
@@ -29,11 +29,15 @@ _EXAMPLES = {
     "week_start": '{"frequency": "weekly", "interval": 2, "week_start": "SU"}',
     "by_day": '{"frequency": "monthly", "by_day": ["1MO", "-1FR"]}',
 }
+_LARGEST = 9_999_999_999
 _USUAL = '{"frequency": "monthly", "by_month_day": [1, 15]}'
 
 
 def rule_from_object(obj: Mapping[str, object]) -> Rule:
-    """Return the rule of a structured schedule, whose parts obey the rules of the text; null and [] are absent parts."""
+    """Return the rule of a structured schedule, whose parts obey the rules of the text.
+
+    null and [] stand for an absent part.
+    """
     return parse_rule(";".join(_part(name, value) for name, value in obj.items() if value is not None and value != []))
 
 
@@ -48,15 +52,15 @@ def _part(name: str, value: object) -> str:
 
 
 def _list(name: str, value: object) -> str:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         raise _refused(name, f"{name} is not a list", "a list of one or more values")
     read = _word if name == "by_day" else _number
     return ",".join(read(name, item) for item in cast("list[object]", value))
 
 
 def _number(name: str, value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _refused(name, f"{name} holds something that is not a whole number", "a whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+        raise _refused(name, f"{name} holds something that is not a whole number", f"a whole number up to {_LARGEST}")
     return str(value)
 
 
@@ -68,14 +72,14 @@ def _word(name: str, value: object) -> str:
 
 
 def _instant(name: str, value: object) -> str:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise _refused(name, f"{name} is not an instant", "an RFC 3339 instant with Z or an offset")
-    return value.astimezone(UTC).strftime(UNTIL_FORMAT)
+    refused = _refused(name, f"{name} is not an instant", "an RFC 3339 instant with Z or an offset")
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise refused
+        return until_text(moment.astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise refused from None
 
 
 _SINGLES: dict[str, tuple[str, Callable[[str, object], str]]] = {

@@ -12,6 +12,11 @@ WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 UNTIL_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
+def until_text(instant: datetime) -> str:
+    """Write an instant in UTC as UNTIL has it; strftime would leave out the zeros of early years."""
+    return instant.isoformat(timespec="seconds")[:19].replace("-", "").replace(":", "") + "Z"
+
+
 class Freq(IntEnum):
     """How often, coarsest first."""
 
@@ -75,7 +80,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         if self.count is not None:
             parts.append(f"COUNT={self.count}")
         if self.until is not None:
-            parts.append(f"UNTIL={self.until:{UNTIL_FORMAT}}")
+            parts.append(f"UNTIL={until_text(self.until)}")
         return ";".join(parts)
 
     @property

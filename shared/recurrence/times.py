@@ -31,6 +31,7 @@ class Times(NamedTuple):
 
     def position(self, time: int) -> int:
         """Return how many times come before `time`: the position of the first one from it on."""
+        # 24:00 is after the last of them.
         hour, minute, second = time // 3600, time // 60 % 60, time % 60
         at = bisect_left(self.hours, hour)
         found = at * len(self.minutes) * len(self.seconds)
@@ -43,13 +44,13 @@ class Times(NamedTuple):
         return found + bisect_left(self.seconds, second)
 
     def closest(self) -> int:
-        """Return the least distance in seconds between two times of one day; 86 400 if there is only one."""
-        edges = [
+        """Return the least distance in seconds between two times, of one day or of two days in a row."""
+        return min(
             _least(self.seconds),
             _least(self.minutes) * 60 + self.seconds[0] - self.seconds[-1],
             _least(self.hours) * 3600 + self.at(0) % 3600 - (self.minutes[-1] * 60 + self.seconds[-1]),
-        ]
-        return min(edges)
+            86_400 + self.at(0) - self.at(self.size - 1),
+        )
 
     def mask(self) -> bytes:
         """Return one byte per second of the day: 1 where the time is permitted."""

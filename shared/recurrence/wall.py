@@ -12,10 +12,13 @@ from datetime import datetime
 from math import lcm
 from typing import NamedTuple
 
-from shared.recurrence.days import LAST_DAY, date_of, days_of, first_of, number_of, weekday_of
+from shared.recurrence.days import CYCLE_YEARS, LAST_DAY, date_of, days_of, first_of, number_of, weekday_of
 from shared.recurrence.rule import Freq, Rule
 from shared.recurrence.times import Times, chosen
 from shared.recurrence.zones import DAY
+
+_EVERY_KIND_OF_YEAR = 41
+"""Over a century without a leap day it takes 40 years for 29 February to fall on the same weekday again."""
 
 
 class Grid(NamedTuple):
@@ -42,19 +45,19 @@ class WallClock:
 
     @property
     def closest(self) -> int:
-        """A bound below the distance in seconds of any two local times; exact but for BYSETPOS and lone days."""
-        overnight = self._times.at(0) + DAY - self._times.at(self._times.size - 1)
-        return min(self._times.closest(), overnight)
+        """No two local times are closer than this, in seconds; BYSETPOS and lone days may keep them further apart."""
+        return self._times.closest()
 
     def walk(self, local: int) -> Iterator[int]:
         """Yield the local times from `local` on; the end comes when none is left, or when none ever comes again.
 
-        That is certain once as many intervals lay bare as it takes the calendar and the interval to fall in step again.
+        That is certain once the intervals and the calendar have fallen in step again without a find; where no interval
+        is passed over, once every kind of year was there.
         """
         if self._hopeless:
             return
         grid, step = self._grid, self._interval
-        barren = lcm(step, grid.cycle)
+        barren = lcm(step, grid.cycle) if step > 1 else grid.cycle * _EVERY_KIND_OF_YEAR // CYCLE_YEARS
         at = self._on_grid(grid.number_at(local // DAY))
         limit = at + barren
         while at <= limit and (day := self._first_day_from(at, local)) is not None:

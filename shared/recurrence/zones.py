@@ -110,7 +110,7 @@ def _spans(zone: str, year: int) -> tuple[Span, ...]:
     constant = zone_of(zone).utcoffset(None)
     if constant is not None:
         offset = constant // _SECOND
-        return (Span(BEGIN - DAY, END + DAY, offset, offset),)
+        return (Span(BEGIN - DAY, END, offset, offset),)
     years = (near for near in (year - 1, year, year + 1) if near <= LAST_YEAR)
     changes = [change for near in years for change in _changes(zone, near)]
     start = _new_year(year - 1)
@@ -119,7 +119,7 @@ def _spans(zone: str, year: int) -> tuple[Span, ...]:
     for instant, after in changes:
         spans.append(Span(start, instant, offset, before))
         start, before, offset = instant, offset, after
-    spans.append(Span(start, _new_year(year + 2), offset, before))
+    spans.append(Span(start, min(_new_year(year + 2), END), offset, before))
     return tuple(span for span in spans if span.end > _new_year(year) and span.start < _new_year(year + 1))
 
 

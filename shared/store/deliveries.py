@@ -10,35 +10,24 @@ from datetime import datetime, timedelta
 from typing import LiteralString
 
 import msgspec
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from shared.domain import epochs
 from shared.domain.content import Content
-from shared.domain.deliveries import ClaimedDelivery, DueDelivery, FinalStatus, Held, PlannedDelivery
+from shared.domain.deliveries import (
+    ClaimedDelivery,
+    DueDelivery,
+    FinalStatus,
+    Finished,
+    Held,
+    PlannedDelivery,
+    Retried,
+)
 from shared.domain.ids import EventId, OccurrenceId
 from shared.store.pool import Connection
 
 LEASE = timedelta(seconds=60)
 HORIZON = timedelta(seconds=2)
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """The end of a claimed delivery."""
-
-    occurrence_id: OccurrenceId
-    epoch: int
-    status: FinalStatus
-    reason: str | None
-    requests: int
-    """HTTP requests made under this claim: 1, or 0 when it ended before one."""
-
-
-class Retried(msgspec.Struct, frozen=True):
-    """A claimed delivery whose attempt failed; the next one is due after `delay`."""
-
-    occurrence_id: OccurrenceId
-    epoch: int
-    delay: timedelta
 
 
 INSERT: LiteralString = """
@@ -48,7 +37,7 @@ INSERT: LiteralString = """
            epoch, chained, recurrence_id, metadata
       FROM unnest(%(occurrence_ids)s::uuid[], %(event_ids)s::uuid[], %(versions)s::integer[],
                   %(scheduled)s::timestamptz[], %(epochs)s::bigint[], %(chained)s::boolean[],
-                  %(recurrence_ids)s::text[], %(metadata)s::jsonb[])
+                  %(recurrence_ids)s::text[], %(metadata)s::json[])
         AS planned(occurrence_id, event_id, event_version, scheduled_at, epoch, chained, recurrence_id, metadata)
      WHERE NOT EXISTS (SELECT FROM occurrences AS o WHERE o.id = planned.occurrence_id)
         ON CONFLICT (occurrence_id) DO NOTHING
@@ -60,6 +49,7 @@ CLAIM: LiteralString = """
        SET epoch = d.epoch + 1,
            next_at = greatest(d.next_at, coalesce(%(now)s::timestamptz, now())) + %(lease)s,
            leased = true,
+           begun = false,
            updated_at = coalesce(%(now)s::timestamptz, now())
      WHERE d.ctid = ANY (ARRAY (
                SELECT ctid FROM deliveries
@@ -82,20 +72,35 @@ RELEASE: LiteralString = """
        SET next_at = d.due_at, leased = false, updated_at = now()
       FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[]) AS held(occurrence_id, epoch)
      WHERE d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
+       AND NOT d.begun                       -- else its request may be on the wire: the lease decides
+ RETURNING d.occurrence_id
 """
 
-NEXT_AT: LiteralString = "SELECT extract(epoch FROM min(next_at) - now())::float8 FROM deliveries"
+FIRST: LiteralString = """
+    SELECT extract(epoch FROM next_at - now())::float8, leased FROM deliveries ORDER BY next_at LIMIT 1
+"""
 
-LOAD: LiteralString = """
-    SELECT d.occurrence_id, d.epoch, d.event_id, d.event_version, e.status, v.content, e.webhook_url, e.hmac_secret,
-           d.due_at, d.scheduled_at, d.recurrence_id, d.attempts, d.missed_count, d.catch_up, d.replay, d.metadata,
+# The first attempt sends what the event holds now; a retry, what the first attempt sent.
+BEGIN: LiteralString = """
+    WITH begun AS (
+        UPDATE deliveries AS d
+           SET begun = true,
+               event_version = CASE WHEN d.attempts = 0 THEN e.version ELSE d.event_version END
+          FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[]) AS held(occurrence_id, epoch), events AS e
+         WHERE d.occurrence_id = held.occurrence_id
+           AND d.epoch = held.epoch              -- a newer claim has taken over: change nothing
+           AND d.leased AND NOT d.begun
+           AND d.due_at <= clock_timestamp()     -- never early
+           AND d.next_at > clock_timestamp()
+           AND e.id = d.event_id
+     RETURNING d.*, e.status AS event_status, e.webhook_url, e.hmac_secret
+    )
+    SELECT d.occurrence_id, d.epoch, d.event_id, d.event_version, d.event_status, v.content,
+           d.webhook_url, d.hmac_secret, d.due_at, d.scheduled_at, d.recurrence_id, d.attempts, d.missed_count,
+           d.catch_up, d.replay, d.metadata,
            clock_timestamp(), extract(epoch FROM d.next_at - clock_timestamp())::float8
-      FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[]) AS held(occurrence_id, epoch)
-      JOIN deliveries AS d ON d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch
-      JOIN events AS e ON e.id = d.event_id
+      FROM begun AS d
       JOIN event_versions AS v ON v.event_id = d.event_id AND v.version = d.event_version
-     WHERE d.leased
-       AND d.next_at > clock_timestamp()
 """
 
 EXTEND: LiteralString = """
@@ -123,25 +128,23 @@ FINISH: LiteralString = """
                CASE WHEN status = 'delivered' THEN now() END, created_at
           FROM ended
     )
-    SELECT occurrence_id, event_id, status FROM ended
+    SELECT occurrence_id, epoch, event_id, status FROM ended
 """
 
 RETRY: LiteralString = """
     UPDATE deliveries AS d
-       SET attempts = d.attempts + 1, leased = false, updated_at = now(),
+       SET attempts = d.attempts + 1, leased = false, begun = false, updated_at = now(),
            next_at = now() + delay, due_at = now() + delay
       FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(delays)s::interval[]) AS retried(occurrence_id, epoch, delay)
      WHERE d.occurrence_id = retried.occurrence_id AND d.epoch = retried.epoch
- RETURNING d.occurrence_id
+       AND d.leased                              -- written already: change nothing
+ RETURNING d.occurrence_id, d.epoch
 """
 
-# A delivery counts as begun when it is leased and due: its request may be on the wire. The margin covers the time
-# between this statement and its commit, in which a dispatcher still sees the row.
 CANCEL: LiteralString = """
     WITH cancelled AS (
         DELETE FROM deliveries
-         WHERE event_id = %(event_id)s
-           AND NOT (leased AND due_at <= clock_timestamp() + interval '100 ms')
+         WHERE event_id = %(event_id)s AND NOT begun
      RETURNING *
     )
     INSERT INTO occurrences (id, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,
@@ -154,21 +157,20 @@ CANCEL: LiteralString = """
 UNPLAN: LiteralString = """
     DELETE FROM deliveries
      WHERE event_id = %(event_id)s
-       AND recurrence_id IS NOT NULL AND attempts = 0 AND NOT replay
-       AND NOT (leased AND due_at <= clock_timestamp() + interval '100 ms')
+       AND recurrence_id IS NOT NULL AND attempts = 0 AND NOT begun AND NOT replay
+       AND (scheduled_at > clock_timestamp() OR %(overdue)s)
 """
 
-LAST_BEGUN: LiteralString = """
+UNCHAIN: LiteralString = """
+    UPDATE deliveries SET chained = false WHERE event_id = %(event_id)s AND chained AND NOT begun
+"""
+
+LAST_PLANNED: LiteralString = """
     SELECT greatest(clock_timestamp(), max(scheduled_at)) FROM deliveries
      WHERE event_id = %(event_id)s AND recurrence_id IS NOT NULL
 """
 
-SET_VERSION: LiteralString = """
-    UPDATE deliveries SET event_version = %(version)s
-     WHERE event_id = %(event_id)s
-       AND attempts = 0
-       AND NOT (leased AND due_at <= clock_timestamp() + interval '100 ms')
-"""
+ANY_OF_EVENT: LiteralString = "SELECT 1 FROM deliveries WHERE event_id = %(event_id)s LIMIT 1"
 
 
 async def insert(conn: Connection, planned: Sequence[PlannedDelivery]) -> set[OccurrenceId]:
@@ -186,7 +188,7 @@ async def insert(conn: Connection, planned: Sequence[PlannedDelivery]) -> set[Oc
             "epochs": [epochs.epoch_before_first_claim(p.event_version) for p in planned],
             "chained": [p.chained for p in planned],
             "recurrence_ids": [p.recurrence_id for p in planned],
-            "metadata": [None if p.metadata is None else Jsonb(p.metadata) for p in planned],
+            "metadata": [None if p.metadata is None else Json(p.metadata) for p in planned],
         },
         binary=True,
     )
@@ -222,21 +224,28 @@ async def unclaim(conn: Connection, ids: Sequence[OccurrenceId]) -> None:
     await conn.execute(UNCLAIM, {"ids": list(ids)})
 
 
-async def release(conn: Connection, held: Sequence[Held | ClaimedDelivery]) -> None:
-    """Give claims back before their lease ends; the deliveries are due as before."""
-    await conn.execute(RELEASE, _fences(held))
+async def release(conn: Connection, held: Sequence[Held | ClaimedDelivery]) -> set[OccurrenceId]:
+    """Give back claims whose attempt has not begun, before their lease ends; return those that were still good."""
+    cursor = await conn.execute(RELEASE, _fences(held), binary=True)
+    return {row[0] for row in await cursor.fetchall()}
 
 
-async def seconds_until_next(conn: Connection) -> float | None:
-    """Return how long until something is due, retried or rescued; None when nothing waits."""
-    cursor = await conn.execute(NEXT_AT, binary=True)
+async def until_next(conn: Connection) -> timedelta | None:
+    """Return how long until there is something to claim, or a lease ends; None when nothing waits."""
+    cursor = await conn.execute(FIRST, binary=True)
     row = await cursor.fetchone()
-    return row[0] if row else None
+    if row is None:
+        return None
+    seconds, leased = row
+    return timedelta(seconds=seconds) - (timedelta(0) if leased else HORIZON)
 
 
-async def load(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
-    """Return what is needed to make the attempts; claims that are no longer good are left out."""
-    cursor = await conn.execute(LOAD, _fences(held), binary=True)
+async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
+    """Mark attempts as begun and return what is needed to make them; claims that are not good are left out.
+
+    A claim begins once: a second message about it, and a second dispatcher that holds one, begins nothing.
+    """
+    cursor = await conn.execute(BEGIN, _fences(held), binary=True)
     return [
         DueDelivery(
             occurrence_id=occurrence_id,
@@ -272,7 +281,7 @@ async def extend(conn: Connection, leases: Sequence[tuple[Held, timedelta]]) -> 
     return {row[0] for row in await cursor.fetchall()}
 
 
-async def finish(conn: Connection, finished: Sequence[Finished]) -> list[tuple[OccurrenceId, EventId, FinalStatus]]:
+async def finish(conn: Connection, finished: Sequence[Finished]) -> dict[Held, tuple[EventId, FinalStatus]]:
     """Move claimed deliveries into the record; return those whose claim was still good."""
     parameters = {
         **_fences(finished),
@@ -281,14 +290,14 @@ async def finish(conn: Connection, finished: Sequence[Finished]) -> list[tuple[O
         "requests": [f.requests for f in finished],
     }
     cursor = await conn.execute(FINISH, parameters, binary=True)
-    return [(occurrence_id, event_id, status) for occurrence_id, event_id, status in await cursor.fetchall()]
+    return {Held(id_, epoch): (event_id, status) for id_, epoch, event_id, status in await cursor.fetchall()}
 
 
-async def retry(conn: Connection, retried: Sequence[Retried]) -> set[OccurrenceId]:
+async def retry(conn: Connection, retried: Sequence[Retried]) -> set[Held]:
     """Let claimed deliveries wait for another attempt; return those whose claim was still good."""
     parameters = {**_fences(retried), "delays": [r.delay for r in retried]}
     cursor = await conn.execute(RETRY, parameters, binary=True)
-    return {row[0] for row in await cursor.fetchall()}
+    return {Held(id_, epoch) for id_, epoch in await cursor.fetchall()}
 
 
 async def cancel_of_event(conn: Connection, event_id: EventId, *, reason: str) -> None:
@@ -296,17 +305,22 @@ async def cancel_of_event(conn: Connection, event_id: EventId, *, reason: str) -
     await conn.execute(CANCEL, {"event_id": event_id, "reason": reason})
 
 
-async def unplan(conn: Connection, event_id: EventId) -> datetime:
-    """Drop what an event's timing had planned and has not begun. Return the instant after which to plan anew."""
-    await conn.execute(UNPLAN, {"event_id": event_id})
-    cursor = await conn.execute(LAST_BEGUN, {"event_id": event_id}, binary=True)
+async def unplan(conn: Connection, event_id: EventId, *, overdue: bool) -> datetime:
+    """Drop what an event's timing had planned and has not begun. Return the instant after which to plan anew.
+
+    What is overdue is dropped only when asked for; else it is still to be delivered, and plans nothing any more.
+    """
+    await conn.execute(UNPLAN, {"event_id": event_id, "overdue": overdue})
+    await conn.execute(UNCHAIN, {"event_id": event_id})
+    cursor = await conn.execute(LAST_PLANNED, {"event_id": event_id}, binary=True)
     [row] = await cursor.fetchall()
     return row[0]
 
 
-async def set_version(conn: Connection, event_id: EventId, version: int) -> None:
-    """Let deliveries that have not begun carry a new version of their event."""
-    await conn.execute(SET_VERSION, {"event_id": event_id, "version": version})
+async def any_of_event(conn: Connection, event_id: EventId) -> bool:
+    """Tell whether an event has live deliveries."""
+    cursor = await conn.execute(ANY_OF_EVENT, {"event_id": event_id}, binary=True)
+    return await cursor.fetchone() is not None
 
 
 def _fences(held: Sequence[Held | ClaimedDelivery | Finished | Retried]) -> dict[str, object]:

@@ -8,23 +8,17 @@ from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import msgspec
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from shared.domain.content import Content, Timing
 from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.errors import NotFound
+from shared.store import sight as sights
 from shared.store.pool import Connection
+from shared.store.sight import Sight
 
 Change = Literal["created", "updated", "paused", "resumed", "deleted", "restored"]
-
-
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events a caller may see: those with a tag of `tags` or one that starts with a prefix; all when `every`."""
-
-    every: bool = False
-    tags: list[str] = []
-    prefixes: list[str] = []
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,12 +49,8 @@ SELECT: LiteralString = """
      WHERE TRUE
 """
 WITH_ID: LiteralString = " AND e.id = %(id)s"
-IN_SIGHT: LiteralString = """
-       AND (e.tags && %(sight_tags)s::text[]
-            OR EXISTS (SELECT FROM unnest(e.tags) AS tag, unnest(%(sight_prefixes)s::text[]) AS prefix
-                        WHERE starts_with(tag, prefix)))
-"""
-TO_CHANGE: LiteralString = " FOR NO KEY UPDATE OF e"
+LOCK: LiteralString = "SELECT FROM events WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
+
 # Each condition is added only when its parameter is given, so that every query has a plan of its own.
 CONDITIONS: dict[str, LiteralString] = {
     "before_id": " AND (e.created_at, e.id) < (%(before_at)s, %(before_id)s)",
@@ -87,8 +77,8 @@ CHANGE: LiteralString = """
 
 SET_SIGNING_KEY: LiteralString = "UPDATE events SET hmac_secret = %(secret)s WHERE id = %(id)s"
 
-TIMINGS_TO_PLAN: LiteralString = """
-    SELECT e.id, e.version, v.content -> 'timing'
+TO_PLAN: LiteralString = """
+    SELECT e.id, e.version, e.status, v.content -> 'timing'
       FROM events AS e
       JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
      WHERE e.id = ANY (%(ids)s)
@@ -113,8 +103,17 @@ DISABLE: LiteralString = """
 """
 
 
+SWEEP: LiteralString = """
+    UPDATE events AS e
+       SET status = 'completed', updated_at = now()
+     WHERE e.status = 'active'
+       AND e.updated_at < now() - interval '5 minutes'
+       AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.event_id = e.id)
+"""
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """What the scheduler needs to find an event's next occurrence."""
+    """What is needed to find an event's next occurrence."""
 
     event_id: EventId
     version: int
@@ -128,12 +127,26 @@ async def insert(conn: Connection, event: Event, *, hmac_secret: str | None) -> 
 
 async def get(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
     """Return one event, deleted ones included; NotFound when there is none in sight."""
-    return await _one(conn, WITH_ID, event_id, sight)
+    query, parameters = _seen_by(sight)
+    cursor = await conn.execute(query + WITH_ID, {**parameters, "id": event_id}, binary=True)
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no event {event_id}.", code="event_not_found")
+    return _event(row)
 
 
 async def get_to_change(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
-    """Like `get`, and nobody else changes the event until the transaction ends."""
-    return await _one(conn, WITH_ID + TO_CHANGE, event_id, sight)
+    """Like `get`, and nobody else changes the event until the transaction ends.
+
+    The lock comes first, in a statement of its own: the read that follows sees what the one before us wrote.
+    """
+    await lock(conn, [event_id])
+    return await get(conn, event_id, sight=sight)
+
+
+async def lock(conn: Connection, ids: Sequence[EventId]) -> None:
+    """Let nobody else change these events until the transaction ends."""
+    await conn.execute(LOCK, {"ids": list(ids)})
 
 
 async def newest(
@@ -171,21 +184,31 @@ async def set_hmac_secret(conn: Connection, event_id: EventId, secret: str | Non
     await conn.execute(SET_SIGNING_KEY, {"id": event_id, "secret": secret})
 
 
-async def timings_to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Plan]:
-    """Return the timing of events, which nobody changes until the transaction ends.
+async def to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Plan | None]:
+    """Return what is needed to plan on for events, which nobody changes until the transaction ends.
 
-    An event that is being changed right now is left out instead of waited for: its row's owner may wait for us.
+    None for one that is not active and has no future. An event that is being changed right now is left out instead of
+    waited for: its row's owner may wait for us.
     """
-    cursor = await conn.execute(TIMINGS_TO_PLAN, {"ids": list(ids)}, binary=True)
+    cursor = await conn.execute(TO_PLAN, {"ids": list(ids)}, binary=True)
     return {
-        id_: Plan(id_, version, msgspec.json.decode(timing, type=Timing))
-        for id_, version, timing in await cursor.fetchall()
+        id_: Plan(id_, version, msgspec.json.decode(timing, type=Timing)) if status == "active" else None
+        for id_, version, status, timing in await cursor.fetchall()
     }
 
 
 async def complete_finished(conn: Connection, ids: Sequence[EventId]) -> None:
-    """Mark those of the active events completed that have no delivery left."""
+    """Mark those of the active events completed that have no delivery left.
+
+    Outside of the transaction that ended the deliveries: of two that end an event's last ones, the later sees both.
+    """
     await conn.execute(COMPLETE, {"ids": list(ids)})
+
+
+async def sweep_finished(conn: Connection) -> int:
+    """Complete the events whose last delivery's owner died before it could; return how many."""
+    cursor = await conn.execute(SWEEP)
+    return cursor.rowcount
 
 
 async def disable(conn: Connection, ids: Sequence[EventId], *, reason: str) -> None:
@@ -193,19 +216,9 @@ async def disable(conn: Connection, ids: Sequence[EventId], *, reason: str) -> N
     await conn.execute(DISABLE, {"ids": list(ids), "reason": reason})
 
 
-async def _one(conn: Connection, condition: LiteralString, event_id: EventId, sight: Sight) -> Event:
-    query, parameters = _seen_by(sight)
-    cursor = await conn.execute(query + condition, {**parameters, "id": event_id}, binary=True)
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(f"There is no event {event_id}.", code="event_not_found")
-    return _event(row)
-
-
 def _seen_by(sight: Sight) -> tuple[LiteralString, dict[str, object]]:
-    if sight.every:
-        return SELECT, {}
-    return SELECT + IN_SIGHT, {"sight_tags": sight.tags, "sight_prefixes": sight.prefixes}
+    condition, parameters = sights.condition(sight)
+    return SELECT + condition, parameters
 
 
 def _shown(event: Event) -> dict[str, object]:
@@ -218,7 +231,7 @@ def _shown(event: Event) -> dict[str, object]:
         "name": content.name,
         "tags": list(content.tags),
         "webhook_url": content.webhook_url,
-        "content": Jsonb(content),
+        "content": Json(content),
         "now": event.updated_at,
     }
 

@@ -12,8 +12,9 @@ import msgspec
 from shared.domain.deliveries import Occurrence
 from shared.domain.ids import EventId, OccurrenceId
 from shared.errors import NotFound
-from shared.store.events import Sight
+from shared.store import sight as sights
 from shared.store.pool import Connection
+from shared.store.sight import Sight
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,16 +29,13 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SELECT: LiteralString = """
-    SELECT o.id, o.event_id, o.event_version, o.recurrence_id, o.scheduled_at, o.status, o.status_reason,
+    SELECT o.id, o.event_id,
+           CASE WHEN o.follows_event THEN e.version ELSE o.event_version END,
+           o.recurrence_id, o.scheduled_at, o.status, o.status_reason,
            o.attempt_count, o.next_attempt_at, o.delivered_at, o.missed_count, o.created_at, o.updated_at
       FROM all_occurrences AS o
       JOIN events AS e ON e.id = o.event_id
      WHERE TRUE
-"""
-IN_SIGHT: LiteralString = """
-       AND (e.tags && %(sight_tags)s::text[]
-            OR EXISTS (SELECT FROM unnest(e.tags) AS tag, unnest(%(sight_prefixes)s::text[]) AS prefix
-                        WHERE starts_with(tag, prefix)))
 """
 # Each condition is added only when its parameter is given, so that every query has a plan of its own.
 CONDITIONS: dict[str, LiteralString] = {
@@ -70,11 +68,9 @@ async def newest(
 
 
 async def _select(conn: Connection, given: Mapping[str, object], *, sight: Sight, limit: int) -> list[Occurrence]:
-    query = SELECT
-    parameters: dict[str, object] = {"limit": limit}
-    if not sight.every:
-        query += IN_SIGHT
-        parameters |= {"sight_tags": sight.tags, "sight_prefixes": sight.prefixes}
+    in_sight, parameters = sights.condition(sight)
+    query = SELECT + in_sight
+    parameters["limit"] = limit
     for name, condition in CONDITIONS.items():
         if given.get(name) is not None:
             query += condition

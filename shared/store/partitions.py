@@ -22,6 +22,7 @@ _LOCK = 0x71_68_72_70_61_72_74  # "qhrpart"
 
 TRY_LOCK: LiteralString = "SELECT pg_try_advisory_xact_lock(%(lock)s)"
 EXISTS: LiteralString = "SELECT to_regclass(%(name)s) IS NOT NULL"
+LOCK_DEFAULT: LiteralString = "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE"
 CREATE: LiteralString = "CREATE TABLE {partition} (LIKE {parent} INCLUDING ALL)"
 MOVE: LiteralString = """
     WITH moved AS (DELETE FROM {default} WHERE {key} >= {lower} AND {key} < {upper} RETURNING *)
@@ -62,7 +63,7 @@ async def _make(conn: Connection, table: Partitioned, start: datetime) -> str | 
         "lower": sql.Literal(_bound(table, start)),
         "upper": sql.Literal(_bound(table, start + WEEK)),
     }
-    for statement in (CREATE, MOVE, ATTACH):
+    for statement in (LOCK_DEFAULT, CREATE, MOVE, ATTACH):
         await conn.execute(sql.SQL(statement).format(**parts))
     return name
 

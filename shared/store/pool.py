@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import msgspec
 from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -19,8 +20,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
 
-CONNECTION_LOST = (OperationalError, PoolTimeout)
-"""What a loop waits out and a request answers with 503."""
+CONNECTION_LOST = (OperationalError, PoolTimeout, ReadOnlySqlTransaction, IdleInTransactionSessionTimeout)
+"""What a loop waits out and a request answers with 503: also a server that became a standby."""
 
 _GIVE_UP_AFTER = timedelta(seconds=5)
 _OPTIONS = {
@@ -35,8 +36,11 @@ _OPTIONS = {
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, name: str, size: int) -> AsyncGenerator[Pool]:
-    """Yield a pool of at most `size` connections. It opens at once, whether or not the server can be reached."""
+async def open_pool(url: str, *, name: str, size: int, checked: bool = False) -> AsyncGenerator[Pool]:
+    """Yield a pool of at most `size` connections. It opens at once, whether or not the server can be reached.
+
+    `checked` costs a round trip whenever a connection is taken, and spares its taker one that a restart has broken.
+    """
     pool: Pool = AsyncConnectionPool(
         url,
         min_size=min(2, size),
@@ -45,6 +49,7 @@ async def open_pool(url: str, *, name: str, size: int) -> AsyncGenerator[Pool]:
         reconnect_timeout=5,
         kwargs={**_OPTIONS, "autocommit": True, "application_name": f"qhronos-{name}"},
         configure=_configure,
+        check=AsyncConnectionPool.check_connection if checked else None,
         open=False,
     )
     await pool.open()

@@ -12,8 +12,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Redis = redis.Redis
 
-CONNECTION_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What a loop waits out; a command that was on its way may or may not have been done."""
+CONNECTION_LOST = (RedisConnectionError, RedisTimeoutError)
+"""A command that was on its way may or may not have been done."""
 
 __all__ = ["CONNECTION_LOST", "Redis", "RedisError", "ResponseError", "open_client", "ping"]
 

@@ -33,8 +33,13 @@ class Message(msgspec.Struct, frozen=True):
     due_at: datetime
 
 
-async def publish(client: Redis, claimed: Sequence[ClaimedDelivery]) -> None:
-    """Tell the dispatchers about claims that are committed."""
+async def length(client: Redis) -> int:
+    """Return how many messages there are, read or not, whose result is not written yet."""
+    return await client.xlen(STREAM)
+
+
+async def publish(client: Redis, claimed: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
+    """Tell the dispatchers about claims that are committed; return those that Redis refused to take."""
     pipeline = client.pipeline(transaction=False)
     for claim in claimed:
         pipeline.xadd(
@@ -46,7 +51,8 @@ async def publish(client: Redis, claimed: Sequence[ClaimedDelivery]) -> None:
                 "due_us": (claim.due_at - _EPOCH) // _MICROSECOND,
             },
         )
-    await pipeline.execute()
+    answers = await pipeline.execute(raise_on_error=False)
+    return [claim for claim, answer in zip(claimed, answers, strict=True) if isinstance(answer, ResponseError)]
 
 
 async def read(client: Redis, consumer: str, *, count: int, block: timedelta) -> list[Message]:
@@ -116,8 +122,8 @@ async def remove_consumer(client: Redis, consumer: str) -> None:
 def _message(id_: Any, fields: dict[bytes, bytes]) -> Message:  # noqa: ANN401 - the driver does not say
     if fields.get(b"v") != FORMAT:
         return Message(id_, None, _EPOCH)
-    return Message(
-        id_,
-        Held(OccurrenceId(UUID(bytes=fields[b"occurrence_id"])), int(fields[b"epoch"])),
-        _EPOCH + int(fields[b"due_us"]) * _MICROSECOND,
-    )
+    try:
+        held = Held(OccurrenceId(UUID(bytes=fields[b"occurrence_id"])), int(fields[b"epoch"]))
+        return Message(id_, held, _EPOCH + int(fields[b"due_us"]) * _MICROSECOND)
+    except (KeyError, ValueError, OverflowError):
+        return Message(id_, None, _EPOCH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, delete, get, patch, post, put
+from litestar.params import FromPath
 
 from services.api import answers, bodies, changes, cursors, decoding, drafts, instants
 from services.api.answers import EventAnswer, OccurrenceAnswer, Page, UpcomingOccurrence
@@ -55,25 +56,25 @@ async def list_events(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/events/{event_id:str}", needs="read", answer=EventAnswer, codes=[404])
-async def get_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+async def get_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Read an event."""
     return _answer(request, await _visible(request, event_id))
 
 
 @put("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer, codes=[403, 404, 412])
-async def replace_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+async def replace_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Change an event: fields that are left out keep their values."""
     return await _change(request, event_id)
 
 
 @patch("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer, codes=[403, 404, 412])
-async def change_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+async def change_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Change an event: fields that are left out keep their values."""
     return await _change(request, event_id)
 
 
 @delete("/events/{event_id:str}", needs="write", status_code=204, codes=[404])
-async def delete_event(request: AnyRequest, event_id: str) -> None:
+async def delete_event(request: AnyRequest, event_id: FromPath[str]) -> None:
     """Delete an event. Its waiting deliveries stop."""
     context, caller = context_of(request), caller_of(request)
     await changes.delete(context, EventId(id_of(event_id, "event")), caller=caller)
@@ -81,7 +82,7 @@ async def delete_event(request: AnyRequest, event_id: str) -> None:
 
 @post("/events/{event_id:str}/trigger", needs="write", body=bodies.Trigger, answer=OccurrenceAnswer, status_code=202,
       codes=[404, 409])  # fmt: skip
-async def trigger_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+async def trigger_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Run an event now, once, beside its schedule."""
     context, caller = context_of(request), caller_of(request)
     trigger = decoding.into(bodies.Trigger, await document_of(request))
@@ -91,7 +92,7 @@ async def trigger_event(request: AnyRequest, event_id: str) -> Response[bytes]:
 
 @get("/events/{event_id:str}/upcoming", needs="read", query=bodies.UpcomingQuery, answer=Page[UpcomingOccurrence],
      codes=[404])  # fmt: skip
-async def list_upcoming(request: AnyRequest, event_id: str) -> Response[bytes]:
+async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Compute what an event's timing will come to."""
     wanted = query_of(request, bodies.UpcomingQuery)
     event = await _visible(request, event_id)
@@ -102,7 +103,7 @@ async def list_upcoming(request: AnyRequest, event_id: str) -> Response[bytes]:
 
 @get("/events/{event_id:str}/occurrences", needs="read", query=bodies.OccurrenceQuery, answer=Page[OccurrenceAnswer],
      codes=[404])  # fmt: skip
-async def list_occurrences_of_event(request: AnyRequest, event_id: str) -> Response[bytes]:
+async def list_occurrences_of_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """List the occurrences of an event that are there, newest first."""
     event = await _visible(request, event_id)
     wanted = query_of(request, bodies.OccurrenceQuery)

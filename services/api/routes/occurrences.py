@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Response, get
+from litestar.params import FromPath
 
 from services.api import answers, bodies, cursors, instants
 from services.api.answers import AttemptAnswer, OccurrenceAnswer, Page
@@ -22,7 +23,7 @@ async def list_occurrences(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/occurrences/{occurrence_id:str}", needs="read", answer=OccurrenceAnswer, codes=[404])
-async def get_occurrence(request: AnyRequest, occurrence_id: str) -> Response[bytes]:
+async def get_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """Read an occurrence."""
     async with context_of(request).pool.connection() as conn:
         found = await occurrences.get(conn, _id(occurrence_id), sight=caller_of(request).sight)
@@ -31,7 +32,7 @@ async def get_occurrence(request: AnyRequest, occurrence_id: str) -> Response[by
 
 @get("/occurrences/{occurrence_id:str}/attempts", needs="read", query=bodies.PageQuery, answer=Page[AttemptAnswer],
      codes=[404])  # fmt: skip
-async def list_attempts(request: AnyRequest, occurrence_id: str) -> Response[bytes]:
+async def list_attempts(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """List every HTTP request that was made for an occurrence, newest first."""
     wanted = query_of(request, bodies.PageQuery)
     before = cursors.decode(wanted.cursor, cursors.TimeAndNumber)

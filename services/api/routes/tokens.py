@@ -38,6 +38,8 @@ async def create_token(request: AnyRequest) -> Response[bytes]:
                 found.add("/expires_at", "An offset is missing.", hint=instants.HINT, example=instants.EXAMPLE)
             elif expires_at <= now:
                 found.add("/expires_at", "This time has passed.", hint="Leave it out for one hour from now.")
+    if not found.value("sub", "").isprintable():
+        found.add("/sub", "The name holds characters that cannot be printed.", example="alice")
     scope: list[str] = found.value("scope", [])
     for index, pattern in enumerate(scope):
         if not _PATTERN.fullmatch(pattern):

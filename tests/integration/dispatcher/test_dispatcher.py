@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import msgspec
+import pytest_asyncio
+
+from services.dispatcher import dispatcher, sender
+from services.dispatcher.dispatcher import Dispatcher
+from services.dispatcher.settings import DispatcherSettings
+from shared.domain.attempts import Attempt, Outcome
+from shared.domain.content import Content
+from shared.domain.deliveries import ClaimedDelivery, Held
+from shared.domain.events import Event
+from shared.settings import Networks
+from shared.store import attempts, deliveries, events
+from shared.store.pool import Connection, Pool
+from shared.store.sight import Sight
+from shared.stream import deliveries as stream
+from shared.stream.client import Redis, open_client
+from tests.factories import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    a_claimed,
+    a_waiting,
+    an_event,
+    content_of,
+    states_of,
+    utc_now,
+)
+from tests.integration.waiting import until
+from tests.receiver import Answer, Receiver, Request
+
+LOOPBACK: Networks = (ip_network("127.0.0.0/8"),)
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncGenerator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+class Holding:
+    """An answer that the receiver keeps back until it is let go."""
+
+    def __init__(self, receiver: Receiver, status: int = 200) -> None:
+        self._let_go = asyncio.Event()
+        self._status = status
+        receiver.answer_with(self._decide)
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+    async def _decide(self, request: Request) -> Answer:
+        if request.path == "/hook":
+            await self._let_go.wait()
+        return Answer(status=self._status)
+
+
+class World:
+    """What a test of a running dispatcher asks and does."""
+
+    def __init__(self, pool: Pool, redis: Redis, redis_url: str, conn: Connection) -> None:
+        self.pool = pool
+        self.redis = redis
+        self.conn = conn
+        self._redis_url = redis_url
+
+    @asynccontextmanager
+    async def running(self, *, allowed: Networks = LOOPBACK) -> AsyncGenerator[Dispatcher]:
+        """Run a dispatcher in the block, and stop it gracefully at its end."""
+        config = DispatcherSettings(env="test", database_url="", redis_url="", egress_allow=allowed)
+        stop = asyncio.Event()
+        async with (
+            open_client(self._redis_url, longest_block=dispatcher.LONGEST_BLOCK.total_seconds()) as reading,
+            sender.open_session(allowed) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            work = Dispatcher(config, self.pool, self.redis, reading, session)
+            tasks.create_task(work.run(stop))
+            try:
+                yield work
+            finally:
+                stop.set()
+                await self.redis.xadd(stream.STREAM, {"v": "wake up"})
+
+    async def publish(self, *claims: ClaimedDelivery) -> None:
+        await stream.publish(self.redis, claims)
+
+    async def until_all_are(self, event: Event, *states: str) -> None:
+        async def reached() -> bool:
+            return sorted((await states_of(self.conn, event.id)).values()) == sorted(states)
+
+        await until(reached)
+
+    async def until_forgotten(self) -> None:
+        async def empty() -> bool:
+            return await self.redis.xlen(stream.STREAM) == 0
+
+        await until(empty)
+
+    async def until_read(self, work: Dispatcher, number: int) -> None:
+        async def read() -> bool:
+            return len(await stream.pending_of(self.redis, work.consumer, count=100)) == number
+
+        await stream.ensure_group(self.redis)
+        await until(read)
+
+    async def lease_of(self, claim: ClaimedDelivery) -> timedelta:
+        cursor = await self.conn.execute(
+            "SELECT next_at - now() FROM deliveries WHERE occurrence_id = %s AND leased", [claim.occurrence_id]
+        )
+        [row] = await cursor.fetchall()
+        return row[0]
+
+    async def attempts_of(self, claim: ClaimedDelivery) -> list[Attempt]:
+        return await attempts.of_occurrence(self.conn, claim.occurrence_id, before=None, limit=10)
+
+    async def until_attempted(self, claim: ClaimedDelivery) -> list[Attempt]:
+        async def recorded() -> bool:
+            return bool(await self.attempts_of(claim))
+
+        await until(recorded)
+        return await self.attempts_of(claim)
+
+
+@pytest_asyncio.fixture
+async def world(pool: Pool, redis: Redis, redis_url: str, conn: Connection) -> World:
+    return World(pool, redis, redis_url, conn)
+
+
+def to(receiver: Receiver, *, path: str = "/hook") -> Content:
+    return content_of(url=receiver.url(path))
+
+
+class TestDelivering:
+    async def test_a_message_becomes_a_delivery_not_before_its_time(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        due_at = utc_now() + timedelta(milliseconds=300)
+        claim = await a_claimed(world.conn, event, due_at)
+
+        async with world.running():
+            await world.publish(claim)
+            [request] = await receiver.wait_for(1, within=10)
+            await world.until_all_are(event, "delivered")
+            await world.until_forgotten()
+
+        assert datetime.fromtimestamp(request.at, UTC) >= due_at
+        assert request.headers["webhook-id"] == str(claim.occurrence_id)
+        [attempt] = await world.attempts_of(claim)
+        assert attempt.started_at >= due_at
+        assert (attempt.outcome, attempt.number, attempt.epoch, attempt.stale) == (
+            Outcome.DELIVERED, 1, claim.epoch, False,
+        )  # fmt: skip
+
+    async def test_deliveries_are_made_in_the_order_of_their_times(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        now = utc_now() + timedelta(milliseconds=200)
+        for number in range(5):
+            await a_waiting(world.conn, event, now + number * timedelta(milliseconds=40))
+        claims = await deliveries.claim_due(world.conn, limit=10)
+
+        async with world.running():
+            await world.publish(*sorted(claims, key=lambda claim: claim.due_at, reverse=True))
+            await world.until_all_are(event, *["delivered"] * 5)
+
+        claims.sort(key=lambda claim: claim.due_at)
+        begun = [attempt.started_at for claim in claims for attempt in await world.attempts_of(claim)]
+        assert begun == sorted(begun)
+        assert all(at >= claim.due_at for at, claim in zip(begun, claims, strict=True))
+
+    async def test_a_failure_waits_in_the_database_for_its_next_attempt(self, world: World, receiver: Receiver) -> None:
+        receiver.answer(500, body=b"oh no")
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+
+        async with world.running():
+            await world.publish(claim)
+            await world.until_all_are(event, "retrying")
+            await world.until_forgotten()
+
+        [attempt] = await world.attempts_of(claim)
+        assert (attempt.outcome, attempt.status_code, attempt.response_body) == (Outcome.HTTP_ERROR, 500, "oh no")
+        [again] = await deliveries.claim_due(world.conn, now=utc_now() + 10 * SECOND, limit=1)
+        assert again.due_at >= attempt.started_at + 4 * SECOND
+        assert len(receiver.requests) == 1
+
+    async def test_a_retry_is_the_next_attempt_of_the_same_webhook(self, world: World, receiver: Receiver) -> None:
+        receiver.answer_with(lambda request: Answer(status=200 if request.headers["x-qhronos-attempt"] == "2" else 503))
+        event = await an_event(world.conn, to(receiver))
+        first = await a_claimed(world.conn, event)
+
+        async with world.running():
+            await world.publish(first)
+            await world.until_all_are(event, "retrying")
+            await world.conn.execute("UPDATE deliveries SET due_at = now(), next_at = now()")
+            await world.publish(*await deliveries.claim_due(world.conn, limit=1))
+            await world.until_all_are(event, "delivered")
+
+        assert [request.headers["x-qhronos-attempt"] for request in receiver.requests] == ["1", "2"]
+        assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+
+    async def test_gone_disables_the_event(self, world: World, receiver: Receiver) -> None:
+        receiver.answer(410)
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+        await a_waiting(world.conn, event, utc_now() + HOUR)
+
+        async with world.running():
+            await world.publish(claim)
+            await world.until_all_are(event, "cancelled", "failed")
+
+        assert (await events.get(world.conn, event.id, sight=Sight(every=True))).status == "disabled"
+
+    async def test_an_address_that_is_not_public_is_a_dead_letter(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+
+        async with world.running(allowed=()):
+            await world.publish(claim)
+            await world.until_all_are(event, "failed")
+
+        assert receiver.requests == []
+        assert [attempt.outcome for attempt in await world.attempts_of(claim)] == [Outcome.REFUSED]
+
+    async def test_a_slow_destination_does_not_delay_another(self, world: World, receiver: Receiver) -> None:
+        answer = Holding(receiver)
+        hanging, healthy = [await an_event(world.conn, to(receiver, path=path)) for path in ("/hook", "/other")]
+        for number in range(1, 30):
+            await a_waiting(world.conn, hanging, utc_now() - number * SECOND)
+        claims = [*await deliveries.claim_due(world.conn, limit=100), await a_claimed(world.conn, healthy)]
+
+        async with world.running():
+            await world.publish(*claims)
+            await world.until_all_are(healthy, "delivered")
+
+            assert set((await states_of(world.conn, hanging.id)).values()) == {"queued"}
+            answer.let_go()
+
+
+class TestNotDelivering:
+    async def test_a_stale_claim_is_dropped_without_a_request(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        old = await a_claimed(world.conn, event)
+        await deliveries.release(world.conn, [old])
+        await deliveries.claim_due(world.conn, limit=1)
+
+        async with world.running():
+            await world.publish(old)
+            await world.until_forgotten()
+
+        assert receiver.requests == []
+        assert await states_of(world.conn, event.id) == {old.occurrence_id: "queued"}
+
+    async def test_a_claim_whose_lease_has_run_out_is_dropped(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event, lease=timedelta(0))
+
+        async with world.running():
+            await world.publish(claim)
+            await world.until_forgotten()
+
+        assert receiver.requests == []
+
+    async def test_a_message_that_comes_twice_is_one_request(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event, utc_now() + timedelta(milliseconds=200))
+
+        async with world.running():
+            await world.publish(claim, claim)
+            await world.until_all_are(event, "delivered")
+            await world.publish(claim)
+            await world.until_forgotten()
+
+        assert len(receiver.requests) == 1
+
+    async def test_an_event_that_was_deleted_meanwhile_is_not_delivered(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+        deleted = msgspec.structs.replace(event, version=2, status="deleted")
+        await events.change(world.conn, deleted, change="deleted", fields=[], by="master")
+
+        async with world.running():
+            await world.publish(claim)
+            await world.until_all_are(event, "cancelled")
+
+        assert receiver.requests == []
+        assert await world.attempts_of(claim) == []
+
+    async def test_a_delivery_that_is_too_late_expires(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, msgspec.structs.replace(to(receiver), expires_after="PT10S"))
+        claim = await a_claimed(world.conn, event, utc_now() - 11 * SECOND)
+
+        async with world.running():
+            await world.publish(claim)
+            await world.until_all_are(event, "expired")
+
+        assert receiver.requests == []
+
+    async def test_a_message_of_an_unknown_format_is_dropped(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+
+        async with world.running():
+            await world.redis.xadd(stream.STREAM, {"v": "2", "claim": "x"})
+            await world.publish(claim)
+            await world.until_all_are(event, "delivered")
+            await world.until_forgotten()
+
+
+class TestLeases:
+    async def test_a_lease_outlasts_the_longest_attempt(self, world: World, receiver: Receiver) -> None:
+        answer = Holding(receiver)
+        event = await an_event(world.conn, msgspec.structs.replace(to(receiver), timeout="PT60S"))
+        claim = await a_claimed(world.conn, event, lease=5 * SECOND)
+
+        async with world.running():
+            await world.publish(claim)
+            await receiver.wait_for(1, within=10)
+            lease_left = await world.lease_of(claim)
+            answer.let_go()
+            await world.until_all_are(event, "delivered")
+
+        assert lease_left > 2 * MINUTE
+
+    async def test_a_result_that_comes_after_another_claim_changes_nothing(
+        self, world: World, receiver: Receiver
+    ) -> None:
+        answer = Holding(receiver, 500)
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+
+        async with world.running():
+            await world.publish(claim)
+            await receiver.wait_for(1, within=10)
+            [newer] = await deliveries.claim_due(world.conn, now=utc_now() + HOUR, limit=1)
+            answer.let_go()
+            [attempt] = await world.until_attempted(claim)
+
+        assert (attempt.stale, attempt.epoch) == (True, claim.epoch)
+        assert await states_of(world.conn, event.id) == {claim.occurrence_id: "queued"}
+        assert len(await deliveries.begin(world.conn, [Held(newer.occurrence_id, newer.epoch)])) == 1
+
+
+class TestRedis:
+    async def test_work_goes_on_after_a_flush(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        first = await a_claimed(world.conn, event)
+
+        async with world.running():
+            await world.publish(first)
+            await world.until_all_are(event, "delivered")
+            await world.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
+            await world.publish(await a_claimed(world.conn, event, utc_now() - 2 * SECOND))
+            await world.until_all_are(event, "delivered", "delivered")
+
+    async def test_what_is_held_is_delivered_although_redis_forgot_it(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event, utc_now() + timedelta(milliseconds=300))
+
+        async with world.running() as work:
+            await world.publish(claim)
+            await world.until_read(work, 1)
+            await world.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
+            await world.until_all_are(event, "delivered")
+
+
+class TestStopping:
+    async def test_what_waits_is_handed_back(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event, utc_now() + HOUR)
+
+        async with world.running() as work:
+            await world.publish(claim)
+            await world.until_read(work, 1)
+
+        assert receiver.requests == []
+        assert await states_of(world.conn, event.id) == {claim.occurrence_id: "scheduled"}
+        [again] = await deliveries.claim_due(world.conn, limit=1, horizon=2 * HOUR)
+        assert (again.epoch, again.due_at) == (claim.epoch + 1, claim.due_at)
+        assert await world.redis.xlen(stream.STREAM) == 0
+
+    async def test_what_has_begun_is_finished_and_made_once(self, world: World, receiver: Receiver) -> None:
+        answer = Holding(receiver)
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+
+        async with world.running():
+            await world.publish(claim)
+            await receiver.wait_for(1, within=10)
+            asyncio.get_running_loop().call_later(0.1, answer.let_go)  # when the stop has been asked for
+
+        assert await states_of(world.conn, event.id) == {claim.occurrence_id: "delivered"}
+        assert len(receiver.requests) == 1
+
+    async def test_a_stopped_dispatcher_leaves_no_consumer_behind(self, world: World) -> None:
+        async with world.running() as work:
+            await world.until_read(work, 0)
+
+        assert await stream.silent_consumers(world.redis, silent_for=-HOUR) == []
+
+    async def test_another_dispatcher_takes_what_was_handed_back(self, world: World, receiver: Receiver) -> None:
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event, utc_now() + HOUR)
+        async with world.running() as work:
+            await world.publish(claim)
+            await world.until_read(work, 1)
+        await world.conn.execute("UPDATE deliveries SET due_at = now(), next_at = now()")
+
+        async with world.running():
+            await world.publish(*await deliveries.claim_due(world.conn, limit=1))
+            await world.until_all_are(event, "delivered")
+
+        assert len(receiver.requests) == 1

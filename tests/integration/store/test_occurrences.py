@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from shared.domain.deliveries import Finished, Retried
+from shared.domain.events import Event
+from shared.domain.ids import OccurrenceId
+from shared.errors import NotFound
+from shared.store import deliveries, occurrences
+from shared.store.occurrences import Filters
+from shared.store.pool import Connection
+from shared.store.sight import Sight
+from tests.factories import HOUR, MINUTE, NOON, a_claimed, a_waiting, an_event, content_of, planned_of, utc_now
+
+EVERY = Sight(every=True)
+
+
+async def listed(conn: Connection, filters: Filters, *, sight: Sight = EVERY) -> list[OccurrenceId]:
+    return [found.id for found in await occurrences.newest(conn, filters, sight=sight, before=None, limit=100)]
+
+
+async def finished(conn: Connection, event: Event, *, ago: timedelta) -> OccurrenceId:
+    claim = await a_claimed(conn, event, utc_now() - ago)
+    await deliveries.finish(conn, [Finished(claim.occurrence_id, claim.epoch, "delivered", None, 1)])
+    return claim.occurrence_id
+
+
+class TestView:
+    async def test_a_waiting_delivery_is_scheduled(self, conn: Connection) -> None:
+        waiting = await a_waiting(conn, await an_event(conn))
+
+        found = await occurrences.get(conn, waiting.occurrence_id, sight=EVERY)
+
+        assert (found.status, found.attempt_count, found.next_attempt_at) == ("scheduled", 0, NOON)
+        assert (found.scheduled_at, found.recurrence_id) == (NOON, waiting.recurrence_id)
+
+    async def test_a_claimed_delivery_is_queued(self, conn: Connection) -> None:
+        claim = await a_claimed(conn, await an_event(conn))
+
+        found = await occurrences.get(conn, claim.occurrence_id, sight=EVERY)
+
+        assert (found.status, found.next_attempt_at) == ("queued", claim.due_at)
+
+    async def test_a_failed_delivery_is_retrying_also_while_it_is_claimed(self, conn: Connection) -> None:
+        claim = await a_claimed(conn, await an_event(conn))
+        await deliveries.retry(conn, [Retried(claim.occurrence_id, claim.epoch, MINUTE)])
+
+        waits = await occurrences.get(conn, claim.occurrence_id, sight=EVERY)
+        await deliveries.claim_due(conn, limit=1, horizon=HOUR)
+        claimed = await occurrences.get(conn, claim.occurrence_id, sight=EVERY)
+
+        assert (waits.status, claimed.status) == ("retrying", "retrying")
+        assert waits.next_attempt_at is not None
+        assert waits.next_attempt_at > claim.due_at
+
+    async def test_a_finished_delivery_has_no_next_attempt(self, conn: Connection) -> None:
+        id_ = await finished(conn, await an_event(conn), ago=MINUTE)
+
+        found = await occurrences.get(conn, id_, sight=EVERY)
+
+        assert (found.status, found.attempt_count, found.next_attempt_at) == ("delivered", 1, None)
+        assert found.delivered_at is not None
+
+    async def test_a_record_without_a_partition_of_its_own_is_kept(self, conn: Connection) -> None:
+        id_ = await finished(conn, await an_event(conn), ago=MINUTE)
+
+        cursor = await conn.execute("SELECT id FROM occurrences_default")
+        assert await cursor.fetchall() == [(id_,)]
+
+
+class TestNewest:
+    async def test_live_and_finished_ones_are_sorted_by_time_together(self, conn: Connection) -> None:
+        event = await an_event(conn)
+        oldest = await finished(conn, event, ago=2 * HOUR)
+        newest = await finished(conn, event, ago=MINUTE)
+        middle = (await a_waiting(conn, event, utc_now() - HOUR)).occurrence_id
+
+        assert await listed(conn, Filters()) == [newest, middle, oldest]
+        page = await occurrences.newest(conn, Filters(), sight=EVERY, before=newest, limit=1)
+        assert [found.id for found in page] == [middle]
+
+    async def test_filters_narrow(self, conn: Connection) -> None:
+        event = await an_event(conn, msgspec.structs.replace(content_of(), tags=("a", "b")))
+        beside = await an_event(conn, msgspec.structs.replace(content_of(), tags=("c",)))
+        done = await finished(conn, event, ago=MINUTE)
+        waiting = (await a_waiting(conn, event, NOON)).occurrence_id
+        other = (await a_waiting(conn, beside, NOON + HOUR)).occurrence_id
+
+        assert await listed(conn, Filters(event_id=event.id)) == [done, waiting]
+        assert await listed(conn, Filters(status="delivered")) == [done]
+        assert await listed(conn, Filters(tags=["a", "b"])) == [done, waiting]
+        assert await listed(conn, Filters(tags=["a", "c"])) == []
+        assert await listed(conn, Filters(any_tags=["c", "x"])) == [other]
+        assert await listed(conn, Filters(scheduled_from=NOON, scheduled_to=NOON)) == [waiting]
+
+    async def test_what_is_out_of_sight_is_not_listed_nor_found(self, conn: Connection) -> None:
+        event = await an_event(conn, msgspec.structs.replace(content_of(), tags=("user:alice",)))
+        waiting = (await a_waiting(conn, event)).occurrence_id
+
+        assert await listed(conn, Filters(), sight=Sight(prefixes=["user:"])) == [waiting]
+        assert await listed(conn, Filters(), sight=Sight(tags=["user:bob"])) == []
+        with pytest.raises(NotFound):
+            await occurrences.get(conn, waiting, sight=Sight(tags=["user:bob"]))
+
+    async def test_an_unknown_occurrence_is_not_found(self, conn: Connection) -> None:
+        with pytest.raises(NotFound):
+            await occurrences.get(conn, planned_of(await an_event(conn)).occurrence_id, sight=EVERY)

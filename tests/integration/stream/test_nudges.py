@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.stream import nudges
+from shared.stream.client import Redis
+
+PATIENCE = timedelta(seconds=5)
+SHORT = timedelta(milliseconds=10)
+
+
+async def subscribed(subscription: nudges.Nudges) -> None:
+    """Return when the server has confirmed the subscription, which comes first of all."""
+    assert not await subscription.wait(PATIENCE)
+
+
+async def test_a_nudge_wakes_everybody_who_listens(redis: Redis) -> None:
+    async with nudges.subscribe(redis) as one, nudges.subscribe(redis) as other:
+        await subscribed(one)
+        await subscribed(other)
+
+        await nudges.nudge(redis)
+
+        assert await one.wait(PATIENCE)
+        assert await other.wait(PATIENCE)
+
+
+async def test_without_a_nudge_the_wait_ends_in_time(redis: Redis) -> None:
+    async with nudges.subscribe(redis) as one:
+        await subscribed(one)
+
+        assert not await one.wait(SHORT)
+
+
+async def test_a_nudge_that_nobody_hears_is_no_failure(redis: Redis) -> None:
+    await nudges.nudge(redis)

@@ -1,0 +1,29 @@
+"""Wait for what another connection or task does, without guessing how long it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from shared.store.pool import Connection
+
+PATIENCE = 10.0
+_LOOK_EVERY = 0.005
+
+
+async def until(holds: Callable[[], Awaitable[bool]], *, within: float = PATIENCE) -> None:
+    """Return as soon as a condition holds; TimeoutError when it does not in time."""
+    async with asyncio.timeout(within):
+        while not await holds():  # noqa: ASYNC110 - the condition lives in another process
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+async def until_blocked(owner: Connection, waiter: Connection) -> None:
+    """Return as soon as `waiter` waits for a lock that `owner` holds; asked on the owner's connection."""
+
+    async def blocked() -> bool:
+        cursor = await owner.execute("SELECT pg_backend_pid() = ANY (pg_blocking_pids(%s))", [waiter.info.backend_pid])
+        [row] = await cursor.fetchall()
+        return bool(row[0])
+
+    await until(blocked)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+
+import msgspec
+import pytest
+
+from services.dispatcher import judgement
+from shared.domain.attempts import Outcome
+from shared.domain.content import Retry
+from shared.domain.deliveries import DueDelivery, Finished, Retried
+from tests.factories import HOUR, NOON, SECOND, attempt_of, content_of, due_of, event_of
+
+EXACT = Retry(max_attempts=2, delays=("PT10S",), jitter=0)
+
+
+def expiring(after: str, *, late_by: timedelta) -> DueDelivery:
+    event = event_of(msgspec.structs.replace(content_of(), expires_after=after))
+    return msgspec.structs.replace(due_of(event), now=NOON + late_by)
+
+
+def test_an_active_event_is_attempted() -> None:
+    assert judgement.instead_of_attempt(due_of()) is None
+
+
+def test_an_event_that_has_completed_is_still_attempted() -> None:
+    assert judgement.instead_of_attempt(msgspec.structs.replace(due_of(), event_status="completed")) is None
+
+
+@pytest.mark.parametrize("status", ["deleted", "disabled"])
+def test_a_stopped_event_is_cancelled_without_a_request(status: str) -> None:
+    due = msgspec.convert({**msgspec.structs.asdict(due_of()), "event_status": status}, DueDelivery)
+
+    end = judgement.instead_of_attempt(due)
+
+    assert end == Finished(due.occurrence_id, due.epoch, "cancelled", f"event_{status}", 0)
+
+
+def test_a_delivery_may_begin_at_the_last_moment_before_it_expires() -> None:
+    assert judgement.instead_of_attempt(expiring("PT10S", late_by=10 * SECOND)) is None
+
+
+def test_a_delivery_that_is_too_late_is_expired_without_a_request() -> None:
+    due = expiring("PT10S", late_by=10 * SECOND + timedelta(microseconds=1))
+
+    assert judgement.instead_of_attempt(due) == Finished(due.occurrence_id, due.epoch, "expired", "expires_after", 0)
+
+
+def test_expiry_counts_from_the_nominal_time_also_on_a_retry() -> None:
+    due = msgspec.structs.replace(expiring("PT10S", late_by=11 * SECOND), due_at=NOON + 11 * SECOND, attempts=1)
+
+    end = judgement.instead_of_attempt(due)
+
+    assert end is not None
+    assert (end.status, end.requests) == ("expired", 0)
+
+
+def test_without_expiry_no_delay_is_too_long() -> None:
+    assert judgement.instead_of_attempt(msgspec.structs.replace(due_of(), now=NOON + 1000 * HOUR)) is None
+
+
+def test_a_success_ends_the_delivery() -> None:
+    due = due_of()
+
+    end = judgement.after_attempt(due, attempt_of(), Random(0))
+
+    assert end == (Finished(due.occurrence_id, due.epoch, "delivered", None, 1), False)
+
+
+def test_a_failure_waits_for_the_next_attempt() -> None:
+    due = due_of(event_of(content_of(retry=EXACT)))
+
+    end = judgement.after_attempt(due, attempt_of(outcome=Outcome.TIMEOUT), Random(0))
+
+    assert end == (Retried(due.occurrence_id, due.epoch, 10 * SECOND), False)
+
+
+def test_the_last_failure_is_a_dead_letter() -> None:
+    due = due_of(event_of(content_of(retry=EXACT)), attempts=1)
+
+    end = judgement.after_attempt(due, attempt_of(number=2, outcome=Outcome.TIMEOUT), Random(0))
+
+    assert end == (Finished(due.occurrence_id, due.epoch, "failed", "attempts_exhausted", 1), False)
+
+
+def test_gone_disables_the_event() -> None:
+    due = due_of()
+
+    end = judgement.after_attempt(due, attempt_of(outcome=Outcome.GONE), Random(0))
+
+    assert end == (Finished(due.occurrence_id, due.epoch, "failed", "gone", 1), True)
+
+
+@pytest.mark.parametrize(("duration_ms", "buried"), [(50_000, False), (50_001, True)])
+def test_max_age_counts_from_the_nominal_time_to_the_attempts_end(duration_ms: int, buried: bool) -> None:
+    retry = msgspec.structs.replace(EXACT, max_age="PT1M")
+    due = due_of(event_of(content_of(retry=retry)))
+    attempt = msgspec.structs.replace(attempt_of(outcome=Outcome.TIMEOUT), duration_ms=duration_ms)
+
+    end, _ = judgement.after_attempt(due, attempt, Random(0))
+
+    assert isinstance(end, Finished) == buried

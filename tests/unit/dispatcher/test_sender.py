@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dispatcher import sender
+from tests.factories import DAY, HOUR, NOON, SECOND
+
+NOTHING = timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0", NOTHING),
+        ("1", SECOND),
+        ("120", 120 * SECOND),
+        ("86400", DAY),
+        ("86401", DAY),
+        ("9" * 400, DAY),
+        ("Fri, 20 Mar 2026 13:00:00 GMT", HOUR),
+        ("Fri, 20 Mar 2026 14:00:00 +0100", HOUR),
+        ("Fri, 20 Mar 2026 12:00:00 GMT", NOTHING),
+        ("Fri, 20 Mar 2020 12:00:00 GMT", NOTHING),
+        ("Fri, 20 Mar 2099 12:00:00 GMT", DAY),
+        ("Friday, 20-Mar-26 13:00:00 GMT", HOUR),
+    ],
+)
+def test_seconds_and_dates_are_honoured_up_to_a_day(value: str, expected: timedelta) -> None:
+    assert sender.retry_after(value, now=NOON) == expected
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", "-1", "1.5", "1e3", "٣", "²", "0x10", "PT5S", "1, 2", "\udcff"])
+def test_what_is_no_retry_after_is_ignored(value: str | None) -> None:
+    assert sender.retry_after(value, now=NOON) is None
+
+
+@given(st.text(st.characters()) | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ [-+A-Z0-9]+"))
+def test_no_header_is_read_as_more_than_a_day_or_less_than_nothing(value: str) -> None:
+    wait = sender.retry_after(value, now=NOON)
+
+    assert wait is None or NOTHING <= wait <= DAY
