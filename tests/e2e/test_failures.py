@@ -1,0 +1,123 @@
+"""What dies, is flushed or is stopped costs some delay and never a delivery."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from deploy.local.postgres import Postgres
+from tests import servers
+from tests.conftest import migrate
+from tests.e2e.processes import Process, Stack
+from tests.receiver import Answer, Receiver, Request
+from tests.servers import Databases
+
+LEASE = 60
+
+
+def ids_of(requests: list[Request]) -> list[str]:
+    return [request.headers["webhook-id"] for request in requests]
+
+
+async def test_a_delivery_that_died_with_its_dispatcher_is_made_again_by_another(
+    stack: Stack, receiver: Receiver
+) -> None:
+    [_, _, first] = await stack.start("api", "scheduler", "dispatcher")
+    held, good = Answer(status=200, delay=LEASE), Answer(status=200)
+    receiver.answer_with(lambda _: held if len(receiver.requests) == 1 else good)
+    event = await stack.create(in_="PT0.1S", webhook_url=receiver.url())
+    await receiver.wait_for(1, within=5)
+
+    first.signal(SIGKILL)
+    assert await first.ended() == -SIGKILL
+    await stack.start("dispatcher")
+    requests = await receiver.wait_for(2, within=LEASE)
+
+    occurrence_id = event["upcoming"][0]["occurrence_id"]
+    assert ids_of(requests) == [occurrence_id, occurrence_id]
+    assert requests[0].headers["webhook-timestamp"] < requests[1].headers["webhook-timestamp"]
+    occurrence = await stack.occurrence_as(occurrence_id, "delivered")
+    assert occurrence["attempt_count"] == 1
+
+
+async def test_a_dispatcher_that_is_asked_to_stop_makes_no_duplicate_and_leaves_nothing_undone(
+    stack: Stack, receiver: Receiver
+) -> None:
+    [_, _, first, _] = await stack.start("api", "scheduler", "dispatcher", "dispatcher")
+    receiver.answer(200, delay=0.4)
+    begin = datetime.now(UTC) + timedelta(seconds=1)
+    due = [begin + timedelta(milliseconds=50 * number) for number in range(60)]
+    events = await asyncio.gather(*(stack.create(start_time=at.isoformat(), webhook_url=receiver.url()) for at in due))
+    await receiver.wait_for(20, within=10)
+
+    first.signal(SIGTERM)
+    assert await first.ended() == 0
+    await receiver.wait_for(len(events), within=15)
+
+    expected = [event["upcoming"][0]["occurrence_id"] for event in events]
+    finished = [await stack.occurrence_as(occurrence_id, "delivered") for occurrence_id in expected]
+    assert sorted(ids_of(receiver.requests)) == sorted(expected)
+    assert {occurrence["attempt_count"] for occurrence in finished} == {1}
+
+
+async def test_a_flushed_redis_loses_no_delivery(stack: Stack, receiver: Receiver, redis_url: str) -> None:
+    await stack.start("api", "scheduler", "dispatcher")
+    first = await stack.create(in_="PT0.1S", webhook_url=receiver.url("/first"))
+    await receiver.wait_for(1, within=5)
+    second = await stack.create(in_="PT3S", webhook_url=receiver.url("/second"))
+
+    servers.flush(redis_url)
+    requests = await receiver.wait_for(2, within=10)
+
+    assert ids_of(requests) == [event["upcoming"][0]["occurrence_id"] for event in (first, second)]
+    await stack.occurrence_as(ids_of(requests)[1], "delivered")
+
+
+async def test_no_service_starts_on_an_old_schema_and_each_says_what_to_do(
+    databases: Databases, redis_url: str, tmp_path: Path
+) -> None:
+    async with Stack(databases.create_empty(), redis_url, tmp_path) as stack:
+        processes = [stack.launch(name) for name in ("api", "scheduler", "dispatcher")]
+
+        codes = [await process.ended() for process in processes]
+
+    assert codes == [1, 1, 1]
+    assert [says_what_to_do(process) for process in processes] == [True, True, True]
+
+
+def says_what_to_do(process: Process) -> bool:
+    return "python -m migrations" in process.text() and "Traceback" not in process.text()
+
+
+@pytest.fixture
+def postgres() -> Any:
+    with servers.scratch_folder() as folder, Postgres(folder / "postgres", durable=False) as server:
+        migrate(server.url())
+        yield server
+
+
+async def test_the_api_answers_503_while_postgresql_is_away_and_recovers_by_itself(
+    postgres: Postgres, redis_url: str, tmp_path: Path
+) -> None:
+    async with Stack(postgres.url(), redis_url, tmp_path) as stack:
+        [api] = await stack.start("api")
+        assert (await stack.read("/events"))["data"] == []
+
+        postgres.stop()
+        async with stack.request("GET", "/events") as answer:
+            problem = await answer.json(content_type="application/problem+json")
+            assert (answer.status, problem["code"]) == (503, "unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+        async with stack.request("GET", "/ready") as answer:
+            state = await answer.json()
+            assert (answer.status, state["postgres"], state["redis"]) == (503, "unreachable", "ok")
+        assert await stack.read("/health") == {"status": "ok"}
+
+        postgres.start()
+        await api.ready()
+        assert (await stack.read("/events"))["data"] == []
