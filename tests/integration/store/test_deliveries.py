@@ -387,7 +387,9 @@ class TestFinish:
         event = event_of()
         claim = await a_claimed(conn, event)
 
-        assert await deliveries.finish(conn, [ended(claim)]) == {Held(claim.occurrence_id, claim.epoch): (event.id, "delivered")}
+        assert await deliveries.finish(conn, [ended(claim)]) == {
+            Held(claim.occurrence_id, claim.epoch): (event.id, "delivered")
+        }
 
         assert await row_of(conn, claim.occurrence_id) is None
         cursor = await conn.execute(
