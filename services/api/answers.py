@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -69,6 +70,17 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None
     upcoming: list[UpcomingOccurrence]
     summary: str
+    warnings: list[str]
+
+
+class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a timing would come to."""
+
+    schedule: str | None
+    summary: str
+    occurrences: list[UpcomingOccurrence]
+    total: int | None
+    """How many there would be in all; null when there is no end."""
     warnings: list[str]
 
 
@@ -156,22 +168,31 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
     )
 
 
-def upcoming(series: Series, event_id: EventId, start: datetime, *, limit: int) -> list[UpcomingOccurrence]:
-    """Return the first occurrences from `start` on, inclusive."""
-    found: list[UpcomingOccurrence] = []
-    for occurrence in series.occurrences(start):
-        found.append(
-            UpcomingOccurrence(
-                recurrence_id=occurrence.recurrence_id,
-                scheduled_at=occurrence.scheduled_at,
-                local=occurrence.local,
-                occurrence_id=occurrence_id_of(event_id, occurrence.recurrence_id, occurrence.original_at),
-                flags=occurrence.flags,
-            )
+def upcoming(
+    series: Series, event_id: EventId | None, start: datetime | None, *, limit: int
+) -> list[UpcomingOccurrence]:
+    """Return the first occurrences from `start` on, inclusive; without ids where there is no event."""
+    return [
+        UpcomingOccurrence(
+            recurrence_id=each.recurrence_id,
+            scheduled_at=each.scheduled_at,
+            local=each.local,
+            occurrence_id=occurrence_id_of(event_id, each.recurrence_id, each.original_at) if event_id else None,
+            flags=each.flags,
         )
-        if len(found) == limit:
-            break
-    return found
+        for each in islice(series.occurrences(start), limit)
+    ]
+
+
+def preview(series: Series, start: datetime | None, *, limit: int) -> PreviewAnswer:
+    """Return what a timing would come to, the first of it from `start` on."""
+    return PreviewAnswer(
+        schedule=series.rule,
+        summary=recurrence.summary(series),
+        occurrences=upcoming(series, None, start, limit=limit),
+        total=recurrence.total(series),
+        warnings=recurrence.warnings(series),
+    )
 
 
 def occurrence(stored: Occurrence) -> OccurrenceAnswer:

@@ -9,10 +9,10 @@ from litestar.types import ASGIApp
 from services.api import openapi, problems
 from services.api.context import Context, admit
 from services.api.envelope import Envelope
-from services.api.routes import events, occurrences, service, tokens
+from services.api.routes import events, occurrences, schedules, service, tokens
 
 LARGEST_BODY = 1024 * 1024
-ROUTES = [*tokens.ROUTES, *events.ROUTES, *occurrences.ROUTES, *service.ROUTES]
+ROUTES = [*tokens.ROUTES, *events.ROUTES, *occurrences.ROUTES, *schedules.ROUTES, *service.ROUTES]
 
 
 def build(context: Context) -> ASGIApp:

@@ -45,6 +45,21 @@ class StructuredSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     until: Instant | None = None
 
 
+TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone name.", examples=["America/New_York"])]
+Schedule = (
+    Annotated[
+        str,
+        Meta(
+            max_length=2048,
+            description="One RFC 5545 RRULE, or a structured schedule; null: once.",
+            examples=["FREQ=WEEKLY;BYDAY=MO,WE,FR"],
+        ),
+    ]
+    | StructuredSchedule
+    | None
+)
+
+
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An event to create."""
 
@@ -56,21 +71,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     in_: Annotated[Duration, Meta(description="Instead of `start_time`: this long from now.", examples=["PT15M"])] | (
         UnsetType
     ) = msgspec.field(name="in", default=UNSET)
-    timezone: Annotated[
-        str, Meta(max_length=64, description="An IANA time zone name.", examples=["America/New_York"])
-    ] = "UTC"
-    schedule: (
-        Annotated[
-            str,
-            Meta(
-                max_length=2048,
-                description="One RFC 5545 RRULE, or a structured schedule; null: once.",
-                examples=["FREQ=WEEKLY;BYDAY=MO,WE,FR"],
-            ),
-        ]
-        | StructuredSchedule
-        | None
-    ) = None
+    timezone: TimeZone = "UTC"
+    schedule: Schedule = None
     rdates: Annotated[list[Instant], Meta(max_length=1000)] = []
     exdates: Annotated[list[Instant], Meta(max_length=1000)] = []
     dst_gap: DstGap = "shift"
@@ -111,6 +113,20 @@ EventChange = msgspec.defstruct(
     kw_only=True,
 )  # fmt: skip
 """Fields of an event to change. One that is left out keeps its value, null clears an optional one."""
+
+
+class SchedulePreview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A timing to try out before an event is made of it."""
+
+    start_time: Instant
+    timezone: TimeZone = "UTC"
+    schedule: Schedule = None
+    rdates: Annotated[list[Instant], Meta(max_length=1000)] = []
+    exdates: Annotated[list[Instant], Meta(max_length=1000)] = []
+    dst_gap: DstGap = "shift"
+    from_: Instant | None = msgspec.field(name="from", default=None)
+    """Inclusive; from the beginning when it is left out."""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="1 to 1000.", examples=[10])] = 10
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

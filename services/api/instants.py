@@ -26,16 +26,20 @@ def parse(text: str) -> datetime:
         raise ValueError("This instant is out of range.") from None
 
 
+def with_offset(text: str) -> datetime:
+    """Read an instant; ValueError with the reason when it is none, or a local time."""
+    instant = parse(text)
+    if instant.tzinfo is None:
+        raise ValueError("An offset is missing.")
+    return instant
+
+
 def parameter(name: str, text: str | None) -> datetime | None:
     """Read the instant of a query parameter; Invalid when it is none."""
     if text is None:
         return None
     try:
         # In a query, the plus sign of an offset arrives as a space.
-        instant = parse(re.sub(r" (\d\d:\d\d)$", r"+\1", text))
+        return with_offset(re.sub(r" (\d\d:\d\d)$", r"+\1", text))
     except ValueError as error:
         raise Invalid([FieldError(pointer=name, message=str(error), hint=HINT, example=EXAMPLE)]) from None
-    if instant.tzinfo is None:
-        message = "An offset is missing."
-        raise Invalid([FieldError(pointer=name, message=message, hint=HINT, example=EXAMPLE)])
-    return instant

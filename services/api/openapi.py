@@ -73,7 +73,7 @@ def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
 
 def _group_of(path: str) -> str:
     first = path.split("/")[1]
-    return first if first in ("tokens", "events", "occurrences") else "service"
+    return first if first in ("tokens", "events", "occurrences", "schedules") else "service"
 
 
 def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:

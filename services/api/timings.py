@@ -28,6 +28,28 @@ def read(found: Findings, *, now: datetime, min_interval: timedelta, before: Tim
 
     `before` is what the event holds until now: a timing that stays as it was is not judged again by the clock.
     """
+    series = series_of(found, now=now, min_interval=min_interval, before=before)
+    if series is None:
+        return None
+    timing = Timing(
+        start_at=series.start_at,
+        start_local=series.start_local,
+        timezone=series.zone,
+        schedule=series.rule,
+        schedule_until=series.effective_until,
+        rdates=series.rdates,
+        exdates=series.exdates,
+        dst_gap=series.dst_gap,
+    )
+    if timing != before:
+        _judge_by_clock(found, series, now=now)
+    return timing
+
+
+def series_of(
+    found: Findings, *, now: datetime, min_interval: timedelta, before: Timing | None = None
+) -> Series | None:
+    """Return the instants that the values describe, whenever they are; None when something stands in the way."""
     zone = _zone(found)
     rule = _rule(found)
     start = _start(found, zone, now=now)
@@ -40,7 +62,7 @@ def read(found: Findings, *, now: datetime, min_interval: timedelta, before: Tim
     if rule is not None:
         start_at, start_local = _whole_second(start_at), _whole_second(start_local)
     try:
-        series = recurrence.series(
+        return recurrence.series(
             start_at=start_at,
             start_local=start_local,
             zone=zone.key,
@@ -53,19 +75,6 @@ def read(found: Findings, *, now: datetime, min_interval: timedelta, before: Tim
     except InvalidSchedule as error:
         found.refuse("/schedule", error)
         return None
-    timing = Timing(
-        start_at=start_at,
-        start_local=start_local,
-        timezone=zone.key,
-        schedule=None if rule is None else str(rule),
-        schedule_until=series.effective_until,
-        rdates=rdates,
-        exdates=exdates,
-        dst_gap=series.dst_gap,
-    )
-    if timing != before:
-        _judge_by_clock(found, series, now=now)
-    return timing
 
 
 def _zone(found: Findings) -> ZoneInfo:
