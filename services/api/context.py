@@ -78,7 +78,7 @@ def caller_of(request: AnyRequest) -> Caller:
     return cast("Caller", request.scope["state"]["caller"])
 
 
-def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let through who may use the handler: its `needs` names the access; without one it is open to all."""
     needs = handler.opt.get("needs")
     if needs is None:

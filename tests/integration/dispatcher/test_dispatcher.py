@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 import msgspec
+import pytest
 import pytest_asyncio
 
 from services.dispatcher import dispatcher, sender
@@ -302,12 +303,15 @@ class TestNotDelivering:
 
         assert receiver.requests == []
 
-    async def test_a_message_of_an_unknown_format_is_dropped(self, world: World, receiver: Receiver) -> None:
+    @pytest.mark.parametrize("fields", [{"v": "2", "claim": "x"}, {"v": "1", "epoch": "7"}])
+    async def test_a_message_that_cannot_be_read_is_dropped(
+        self, world: World, receiver: Receiver, fields: dict[str, str]
+    ) -> None:
         event = await an_event(world.conn, to(receiver))
         claim = await a_claimed(world.conn, event)
 
         async with world.running():
-            await world.redis.xadd(stream.STREAM, {"v": "2", "claim": "x"})
+            await world.redis.xadd(stream.STREAM, dict(fields.items()))
             await world.publish(claim)
             await world.until_all_are(event, "delivered")
             await world.until_forgotten()
@@ -397,6 +401,30 @@ class TestStopping:
 
         assert await states_of(world.conn, event.id) == {claim.occurrence_id: "delivered"}
         assert len(receiver.requests) == 1
+
+    async def test_what_does_not_end_in_time_is_interrupted_and_tried_again(
+        self, world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dispatcher, "GRACE", timedelta(milliseconds=50))
+        answer = Holding(receiver)
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event)
+
+        async with world.running() as work:
+            await world.publish(claim)
+            await receiver.wait_for(1, within=10)
+
+        [attempt] = await world.attempts_of(claim)
+        assert (attempt.outcome, attempt.number, attempt.status_code) == (Outcome.INTERRUPTED, 1, None)
+        assert attempt.error == "the dispatcher had to stop"
+        assert await states_of(world.conn, event.id) == {claim.occurrence_id: "retrying"}
+        assert await stream.pending_of(world.redis, work.consumer, count=10) == []
+        answer.let_go()
+        await world.conn.execute("UPDATE deliveries SET due_at = now(), next_at = now()")
+        async with world.running():
+            await world.publish(*await deliveries.claim_due(world.conn, limit=1))
+            await world.until_all_are(event, "delivered")
+        assert [request.headers["x-qhronos-attempt"] for request in receiver.requests] == ["1", "2"]
 
     async def test_a_stopped_dispatcher_leaves_no_consumer_behind(self, world: World) -> None:
         async with world.running() as work:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import msgspec
+import pytest
 
 from services.dispatcher import results
 from services.dispatcher.results import Result
@@ -59,6 +61,12 @@ async def attempts_of(conn: Connection, claim: ClaimedDelivery) -> list[Attempt]
 async def status_of(conn: Connection, event: Event) -> tuple[str, str | None]:
     found = await events.get(conn, event.id, sight=Sight(every=True))
     return found.status, found.status_reason
+
+
+async def waiting_of(conn: Connection, event: Event) -> list[tuple[int, datetime]]:
+    """Return the attempts and the next time of each delivery that is live."""
+    cursor = await conn.execute("SELECT attempts, next_at FROM deliveries WHERE event_id = %s", [event.id])
+    return list(await cursor.fetchall())
 
 
 class TestWrite:
@@ -144,6 +152,51 @@ class TestWrite:
 
         assert await states_of(conn, event.id) == {claim.occurrence_id: "delivered"}
         assert await attempts_of(conn, claim) == [result.attempt]
+
+    async def test_a_retry_that_is_written_twice_counts_once(self, conn: Connection) -> None:
+        event = await an_event(conn)
+        claim = await a_claimed(conn, event)
+        await results.write(conn, [retried(claim)])
+        before = await waiting_of(conn, event)
+
+        await results.write(conn, [retried(claim)])
+
+        assert await waiting_of(conn, event) == before
+        assert [attempts_made for attempts_made, _ in before] == [1]
+        assert [attempt.stale for attempt in await attempts_of(conn, claim)] == [False]
+
+    @pytest.mark.parametrize("stale_first", [True, False])
+    async def test_a_stale_result_is_told_from_that_of_the_new_claim_in_one_batch(
+        self, conn: Connection, stale_first: bool
+    ) -> None:
+        event = await an_event(conn)
+        old = await a_claimed(conn, event)
+        await deliveries.release(conn, [old])
+        [new] = await deliveries.claim_due(conn, limit=1)
+        batch = [finished(old, "failed", reason="gone", gone=True), finished(new)]
+
+        await results.write(conn, batch if stale_first else batch[::-1])
+
+        assert await states_of(conn, event.id) == {old.occurrence_id: "delivered"}
+        assert await status_of(conn, event) == ("completed", None)
+        assert {attempt.epoch: attempt.stale for attempt in await attempts_of(conn, old)} == {
+            old.epoch: True,
+            new.epoch: False,
+        }
+
+    async def test_a_stale_retry_is_told_from_that_of_the_new_claim_in_one_batch(self, conn: Connection) -> None:
+        event = await an_event(conn)
+        old = await a_claimed(conn, event)
+        await deliveries.release(conn, [old])
+        [new] = await deliveries.claim_due(conn, limit=1)
+
+        await results.write(conn, [retried(old), retried(new)])
+
+        assert [attempts_made for attempts_made, _ in await waiting_of(conn, event)] == [1]
+        assert {attempt.epoch: attempt.stale for attempt in await attempts_of(conn, old)} == {
+            old.epoch: True,
+            new.epoch: False,
+        }
 
     async def test_gone_disables_the_event_and_cancels_what_waits(self, conn: Connection) -> None:
         event, beside = await an_event(conn), await an_event(conn)

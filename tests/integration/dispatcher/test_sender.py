@@ -119,6 +119,28 @@ class TestAnswers:
         assert (got.method, got.path, got.body) == ("POST", "/a%20b?x=1&y=%20", request.body)
         assert request.headers.items() <= got.headers.items()
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/?y=%2F", "/?x=%41", "/?q=%C3%A9", "/?sig=a%3Db%26c", "/?a=b+c", "/?a=%2B", "/?x=%3A%40", "/?x=a;b",
+            "/?u=http%3A%2F%2Fx%2F", "/a%2Fb", "/a%2fb", "/%7Ex", "/a/../b", "/a/./b", "/a//b/../c", "/a/b/..", "/",
+        ],
+    )  # fmt: skip
+    async def test_the_url_on_the_wire_is_the_one_that_was_given(
+        self, session: aiohttp.ClientSession, receiver: Receiver, path: str
+    ) -> None:
+        attempt = await sent(session, receiver.url(path))
+
+        assert attempt.outcome is Outcome.DELIVERED
+        assert [request.path for request in receiver.requests] == [path]
+
+    async def test_what_is_not_ascii_is_encoded_on_the_wire(
+        self, session: aiohttp.ClientSession, receiver: Receiver
+    ) -> None:
+        await sent(session, receiver.url("/é?q=ü"))
+
+        assert [request.path for request in receiver.requests] == ["/%C3%A9?q=%C3%BC"]
+
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
     async def test_the_method_is_the_events(
         self, session: aiohttp.ClientSession, receiver: Receiver, method: Method
@@ -253,6 +275,26 @@ class TestTrouble:
 
         assert attempt.outcome is Outcome.INVALID_REQUEST
         assert receiver.requests == []
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+    async def test_nothing_is_sent_again_when_a_kept_connection_breaks(
+        self, session: aiohttp.ClientSession, method: Method
+    ) -> None:
+        heads: list[bytes] = []
+
+        async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            if len(heads) == 1:
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+
+        async with raw_server(answer_once) as url:
+            first = await sent(session, url, method=method)
+            second = await sent(session, url, method=method)
+
+        assert (first.outcome, second.outcome) == (Outcome.DELIVERED, Outcome.NETWORK_ERROR)
+        assert len(heads) == 2
 
     async def test_a_dead_neighbour_changes_nothing_for_the_next_request(
         self, session: aiohttp.ClientSession, receiver: Receiver

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from deploy.local.valkey import Valkey
 from services.scheduler import claimer
 from shared.domain.content import Timing
 from shared.domain.deliveries import Finished, Held
@@ -16,6 +17,7 @@ from shared.store.pool import Connection, Pool
 from shared.store.sight import Sight
 from shared.stream import deliveries as stream
 from shared.stream.client import CONNECTION_LOST, Redis, open_client
+from tests import servers
 from tests.factories import (
     DAY,
     HOUR,
@@ -178,6 +180,47 @@ async def test_a_refused_publish_gives_the_claims_back(pool: Pool, conn: Connect
     await redis.delete(stream.STREAM)
     await claimer.run_once(pool, redis)
     assert [held.occurrence_id for held in await published(redis) if held] == [id_at(event, 0)]
+
+
+async def test_a_publish_that_is_refused_in_part_gives_back_no_more_than_that(
+    pool: Pool, conn: Connection, redis: Redis
+) -> None:
+    made = [await due(conn, timing_of(START)) for _ in range(5)]
+    await redis.xadd(stream.STREAM, {"v": "0"}, id=f"{2**64 - 1}-{2**64 - 4}")  # ids are left for three more entries
+
+    assert await claimer.run_once(pool, redis) == claimer.LONGEST_SLEEP
+
+    told = {held.occurrence_id for held in await published(redis) if held}
+    assert len(told) == 3
+    for event in made:
+        id_ = id_at(event, 0)
+        assert await states_of(conn, event.id) == {id_: "queued" if id_ in told else "scheduled"}
+    await redis.delete(stream.STREAM)
+    await claimer.run_once(pool, redis)
+    assert {held.occurrence_id for held in await published(redis) if held} == {id_at(e, 0) for e in made} - told
+
+
+async def test_a_redis_that_is_full_takes_nothing_and_the_claims_go_back(pool: Pool, conn: Connection) -> None:
+    event = await due(conn, timing_of(START))
+    with servers.scratch_folder() as folder, Valkey(folder / "valkey", durable=False) as server:
+        async with open_client(server.url()) as full:
+            await full.config_set("maxmemory", "1")  # pyright: ignore[reportUnknownMemberType]
+
+            assert await claimer.run_once(pool, full) == claimer.LONGEST_SLEEP
+            assert await states_of(conn, event.id) == {id_at(event, 0): "scheduled"}
+
+            await full.config_set("maxmemory", "0")  # pyright: ignore[reportUnknownMemberType]
+            await claimer.run_once(pool, full)
+            assert [held.occurrence_id for held in await published(full) if held] == [id_at(event, 0)]
+
+
+async def test_what_is_left_over_from_an_earlier_rule_plans_nothing(pool: Pool, conn: Connection, redis: Redis) -> None:
+    event = await due(conn, DAILY)
+    await deliveries.unplan(conn, event.id, overdue=False)
+
+    await claimer.run_once(pool, redis)
+
+    assert await states_of(conn, event.id) == {id_at(event, 0): "queued"}
 
 
 @pytest.mark.parametrize("status", ["disabled", "deleted"])

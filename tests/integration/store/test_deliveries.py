@@ -456,6 +456,22 @@ class TestRetry:
         assert await deliveries.retry(conn, [failed(claim, epoch=claim.epoch + off)]) == set()
         assert await row_of(conn, claim.occurrence_id) == before
 
+    async def test_retrying_twice_changes_nothing(self, conn: Connection) -> None:
+        claim = await a_claimed(conn, event_of())
+        await deliveries.retry(conn, [failed(claim)])
+        before = await row_of(conn, claim.occurrence_id)
+
+        assert await deliveries.retry(conn, [failed(claim)]) == set()
+        assert await row_of(conn, claim.occurrence_id) == before
+
+    async def test_a_claim_that_was_released_is_not_retried(self, conn: Connection) -> None:
+        claim = await a_claimed(conn, event_of())
+        await deliveries.release(conn, [claim])
+        before = await row_of(conn, claim.occurrence_id)
+
+        assert await deliveries.retry(conn, [failed(claim)]) == set()
+        assert await row_of(conn, claim.occurrence_id) == before
+
     async def test_what_has_finished_is_not_retried(self, conn: Connection) -> None:
         event = event_of()
         claim = await a_claimed(conn, event)
@@ -544,6 +560,17 @@ class TestUnplan:
 
         [claim] = await deliveries.claim_due(conn, limit=1)
         assert (claim.occurrence_id, claim.chained) == (waiting.occurrence_id, False)
+
+    @pytest.mark.parametrize("due_in", [-HOUR, -SECOND])
+    async def test_what_is_overdue_and_claimed_is_left_to_its_dispatcher(
+        self, conn: Connection, due_in: timedelta
+    ) -> None:
+        event = await an_event(conn)
+        claim = await a_claimed(conn, event, utc_now() + due_in)
+
+        await deliveries.unplan(conn, event.id, overdue=False)
+
+        assert [due.occurrence_id for due in await deliveries.begin(conn, [held_by(claim)])] == [claim.occurrence_id]
 
     async def test_what_has_begun_is_left_and_planning_goes_on_behind_it(self, conn: Connection) -> None:
         event = await an_event(conn)

@@ -10,7 +10,7 @@ from shared.domain.events import Event, EventStatus
 from shared.domain.ids import event_id_at
 from shared.errors import NotFound
 from shared.store import events
-from shared.store.pool import Connection, Pool
+from shared.store.pool import Connection, Pool, open_pool
 from shared.store.sight import Sight
 from tests.factories import HOUR, NOON, a_claimed, a_waiting, an_event, content_of, event_of, timing_of, utc_now
 from tests.integration.waiting import until_blocked
@@ -66,6 +66,39 @@ class TestGet:
         found = await events.newest(conn, events.Filters(), sight=sight, before=None, limit=10)
 
         assert ([each.id for each in found] == [event.id]) == seen
+
+
+class TestGetToChange:
+    async def test_who_waited_for_a_change_sees_it(self, pool: Pool) -> None:
+        async with pool.connection() as one, pool.connection() as other, asyncio.TaskGroup() as group:
+            event = await an_event(one)
+            async with one.transaction():
+                await events.get_to_change(one, event.id, sight=EVERY)
+                waiting = group.create_task(events.get_to_change(other, event.id, sight=EVERY))
+                await until_blocked(one, other)
+                new = await changed(one, event, status="paused")
+
+            assert await waiting == new
+
+    async def test_changes_at_the_same_time_follow_one_another(self, conn: Connection, database_url: str) -> None:
+        event = await an_event(conn)
+
+        async def add_tag(pool: Pool, number: int) -> None:
+            async with pool.connection() as own, own.transaction():
+                before = await events.get_to_change(own, event.id, sight=EVERY)
+                content = msgspec.structs.replace(before.content, tags=(*before.content.tags, f"tag:{number}"))
+                after = msgspec.structs.replace(before, version=before.version + 1, content=content)
+                await events.change(own, after, change="updated", fields=["tags"], by="master")
+
+        async with open_pool(database_url, name="test", size=10) as pool, asyncio.TaskGroup() as group:
+            await pool.resize(10, 10)
+            await pool.wait()
+            for number in range(10):
+                group.create_task(add_tag(pool, number))
+
+        found = await events.get(conn, event.id, sight=EVERY)
+        assert found.version == 11
+        assert sorted(found.content.tags) == [f"tag:{number}" for number in range(10)]
 
 
 class TestToPlan:

@@ -65,7 +65,7 @@ class TestView:
         assert found.delivered_at is not None
 
     async def test_a_record_without_a_partition_of_its_own_is_kept(self, conn: Connection) -> None:
-        id_ = await finished(conn, await an_event(conn), ago=MINUTE)
+        id_ = await finished(conn, await an_event(conn), ago=20_000 * HOUR)
 
         cursor = await conn.execute("SELECT id FROM occurrences_default")
         assert await cursor.fetchall() == [(id_,)]

@@ -147,6 +147,23 @@ class TestUnknownFormat:
         assert unknown.held is None
         assert known.held == held_by(claim)
 
+    @pytest.mark.parametrize("wrong", [
+        {"occurrence_id": None}, {"epoch": None}, {"due_us": None},
+        {"occurrence_id": b"too short"}, {"epoch": b""}, {"epoch": b"x"}, {"due_us": b"soon"}, {"due_us": b"9" * 30},
+    ])  # fmt: skip
+    async def test_a_message_with_a_field_missing_or_unreadable_is_skipped(
+        self, group: Redis, wrong: dict[str, bytes | None]
+    ) -> None:
+        fields = {"v": b"1", "occurrence_id": b"\0" * 16, "epoch": b"1", "due_us": b"1", **wrong}
+        await group.xadd(stream.STREAM, {name: value for name, value in fields.items() if value is not None})
+        claim = claimed_of()
+        await stream.publish(group, [claim])
+
+        unreadable, known = await read(group)
+
+        assert unreadable.held is None
+        assert known.held == held_by(claim)
+
     async def test_a_newer_format_with_all_our_fields_is_still_not_ours(self, group: Redis) -> None:
         await group.xadd(stream.STREAM, {"v": "2", "occurrence_id": b"\0" * 16, "epoch": 1, "due_us": 1})
 

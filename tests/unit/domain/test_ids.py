@@ -3,13 +3,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.ids import EventId, event_id_at, occurrence_id_of, trigger_id_at
 from tests.factories import NOON, SECOND
 
 MICROSECOND = timedelta(microseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 ANY_INSTANT = st.integers(0, (LAST - FIRST) // MICROSECOND).map(lambda n: FIRST + n * MICROSECOND)
 WHOLE_SECONDS = st.integers(0, 200 * 365 * 86_400).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -48,6 +50,16 @@ def test_ids_begin_with_the_unix_milliseconds(instant: datetime) -> None:
     assert milliseconds_of(event_id_at(instant).int) == expected
     assert milliseconds_of(trigger_id_at(instant).int) == expected
     assert milliseconds_of(occurrence_id_of(EVENT, "", instant).int) == expected
+
+
+@given(st.integers(0, (LAST - EPOCH) // MILLISECOND))
+@example(2_194_258_203_220)  # as a float of seconds it is a little less
+def test_ids_are_exact_to_the_millisecond(milliseconds: int) -> None:
+    instant = EPOCH + milliseconds * MILLISECOND
+
+    assert milliseconds_of(event_id_at(instant).int) == milliseconds
+    assert milliseconds_of(trigger_id_at(instant + 999 * MICROSECOND).int) == milliseconds
+    assert milliseconds_of(occurrence_id_of(EVENT, "", instant).int) == milliseconds
 
 
 @given(WHOLE_SECONDS, st.text())

@@ -103,6 +103,16 @@ def test_one_message_names_every_weak_secret() -> None:
     assert "QHRONOS_DEFAULT_HMAC_SECRET still has its built-in value" in message
 
 
+def test_a_weak_secret_is_named_beside_everything_else_that_is_wrong() -> None:
+    message = refusal_of(
+        {"QHRONOS_JWT_SECRET": "short", "QHRONOS_OPS_PORT": "many"}, without="QHRONOS_DEFAULT_HMAC_SECRET"
+    )
+
+    assert "QHRONOS_OPS_PORT is not usable" in message
+    assert "QHRONOS_JWT_SECRET is shorter than 32 characters." in message
+    assert "QHRONOS_DEFAULT_HMAC_SECRET still has its built-in value" in message
+
+
 @pytest.mark.parametrize(
     "secret",
     ["changeme-changeme-changeme-changeme", "Change-Me-k7Vd0pQx9mZr2TbNc5Ys8Wf", "your-secret-k7Vd0pQx9mZr2TbNc5Ys",
@@ -131,7 +141,7 @@ def test_networks_that_are_not_set_have_their_default() -> None:
     assert settings.read(Example, GOOD).egress_allow == (ip_network("127.0.0.0/8"),)
 
 
-@pytest.mark.parametrize("value", [" ", ",", " , "])
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
 def test_networks_that_are_set_to_nothing_are_none(value: str) -> None:
     assert settings.read(Example, {**GOOD, "QHRONOS_EGRESS_ALLOW": value}).egress_allow == ()
 

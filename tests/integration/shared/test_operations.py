@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from shared import metrics, operations
+from shared.readiness import Readiness, SchemaState
+
+READY = Readiness("ready", "ok", "ok", SchemaState(1, 1))
+NOT_READY = Readiness("not_ready", "unreachable", "ok", SchemaState(None, 1))
+
+
+class Process:
+    """A process that says of itself what the test wants."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.state = READY
+        self.asked_on: list[asyncio.AbstractEventLoop] = []
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
+
+    async def ready(self) -> Readiness:
+        self.asked_on.append(asyncio.get_running_loop())
+        return self.state
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest_asyncio.fixture(scope="module")
+async def served() -> AsyncGenerator[Process]:
+    process = Process(free_port())
+    async with operations.serve("127.0.0.1", process.port, process.ready), process.http:
+        yield process
+
+
+@pytest.fixture
+def process(served: Process) -> Process:
+    """A process that is ready and has not been asked yet; one for all tests, since each takes half a second to end."""
+    served.state = READY
+    served.asked_on.clear()
+    return served
+
+
+async def test_metrics_are_there_for_prometheus(process: Process) -> None:
+    metrics.CLAIMED.inc()
+
+    answer = await process.http.get("/metrics")
+
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "qhronos_deliveries_claimed_total" in answer.text
+
+
+async def test_a_process_that_answers_is_healthy_whatever_else_is_wrong(process: Process) -> None:
+    process.state = NOT_READY
+
+    answer = await process.http.get("/health")
+
+    assert (answer.status_code, answer.json()) == (HTTPStatus.OK, {"status": "ok"})
+    assert process.asked_on == []
+
+
+async def test_a_ready_process_says_so(process: Process) -> None:
+    answer = await process.http.get("/ready")
+
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.json() == {
+        "status": "ready",
+        "postgres": "ok",
+        "redis": "ok",
+        "schema": {"found": 1, "needed": 1},
+    }
+
+
+async def test_a_process_that_is_not_ready_answers_503_with_the_reason(process: Process) -> None:
+    process.state = NOT_READY
+
+    answer = await process.http.get("/ready")
+
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.json() == {
+        "status": "not_ready",
+        "postgres": "unreachable",
+        "redis": "ok",
+        "schema": {"found": None, "needed": 1},
+    }
+
+
+async def test_readiness_is_asked_anew_on_the_loop_of_the_process(process: Process) -> None:
+    for state in (READY, NOT_READY, READY):
+        process.state = state
+        assert (await process.http.get("/ready")).json()["status"] == state.status
+
+    assert process.asked_on == [asyncio.get_running_loop()] * 3
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/ready/x"])
+async def test_any_other_path_is_not_found(process: Process, path: str) -> None:
+    assert (await process.http.get(path)).status_code == HTTPStatus.NOT_FOUND
+
+
+async def test_a_client_that_says_nothing_keeps_nobody_waiting(process: Process) -> None:
+    with socket.create_connection(("127.0.0.1", process.port)):
+        assert (await process.http.get("/health")).status_code == HTTPStatus.OK
+
+
+async def test_the_port_is_free_again_afterwards() -> None:
+    process = Process(free_port())
+    async with process.http:
+        async with operations.serve("127.0.0.1", process.port, process.ready):
+            assert (await process.http.get("/health")).status_code == HTTPStatus.OK
+
+        with socket.create_server(("127.0.0.1", process.port)):
+            pass
+
+
+async def test_a_port_that_is_taken_ends_the_start(process: Process) -> None:
+    with pytest.raises(OSError, match="in use"):
+        async with operations.serve("127.0.0.1", process.port, process.ready):
+            pass
