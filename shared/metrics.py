@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 CLAIMED = Counter("qhronos_deliveries_claimed_total", "Deliveries claimed by this scheduler")
 PLANNED = Counter("qhronos_deliveries_planned_total", "Next deliveries of recurring events planned by this scheduler")
+MISSED = Counter("qhronos_misfires_total", "Claims that were missed by their event's misfire policy")
 RELEASED = Counter("qhronos_claims_released_total", "Claims given back before their lease ended", ["why"])
 ATTEMPTS = Counter("qhronos_attempts_total", "HTTP requests made", ["outcome"])
 FINISHED = Counter("qhronos_deliveries_finished_total", "Deliveries that ended", ["status"])

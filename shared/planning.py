@@ -1,24 +1,43 @@
 """Plan an event's next delivery: one place for the API, which plans the first, and the scheduler, which plans on.
 
-An active event with a future has exactly one waiting delivery of its timing.
+An active event with a future has exactly one waiting delivery of its timing: the chain, over what is in its place. Each
+moved occurrence has one of its own beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
+import msgspec
+
+from shared.domain.content import Timing
 from shared.domain.deliveries import PlannedDelivery
-from shared.domain.ids import EventId, occurrence_id_of
-from shared.recurrence import Occurrence, Series
+from shared.domain.events import Event
+from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
+from shared.recurrence import Occurrence, Overridden, Series
 from shared.store import deliveries
 from shared.store.events import Plan
 from shared.store.pool import Connection
 
+PACE = timedelta(seconds=1)
+"""Between two overdue occurrences of an event that are delivered late."""
 
-def series_of(plan: Plan) -> Series:
-    """Return the instants of an event's timing."""
-    timing = plan.timing
+
+def plan_of(event: Event) -> Plan:
+    """Return what is needed to find an event's next occurrence."""
+    content = event.content
+    return Plan(event.id, event.version, content.timing, content.misfire, event.overrides)
+
+
+def series_of(plan: Plan) -> Series | Overridden:
+    """Return the instants of an event's timing, as overrides change them."""
+    series = series_of_timing(plan.timing)
+    return Overridden(series=series, overrides=plan.overrides) if plan.overrides else series
+
+
+def series_of_timing(timing: Timing) -> Series:
+    """Return the instants of a timing, before any override."""
     return Series(
         start_at=timing.start_at,
         start_local=timing.start_local,
@@ -31,6 +50,12 @@ def series_of(plan: Plan) -> Series:
     )
 
 
+def in_place(plan: Plan, start: datetime) -> Iterator[Occurrence]:
+    """Yield what the chain walks from `start` on, inclusive: the occurrences that are neither moved nor excluded."""
+    series = series_of(plan)
+    return series.in_place(start) if isinstance(series, Overridden) else series.occurrences(start)
+
+
 def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
     """Return the delivery that waits for an occurrence."""
     return PlannedDelivery(
@@ -39,14 +64,32 @@ def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
         event_version=plan.version,
         scheduled_at=occurrence.scheduled_at,
         recurrence_id=occurrence.recurrence_id,
-        chained=plan.timing.schedule is not None or bool(plan.timing.rdates),
+        chained="moved" not in occurrence.flags and (plan.timing.schedule is not None or bool(plan.timing.rdates)),
     )
 
 
-async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -> dict[EventId, datetime]:
-    """Insert the next delivery of each event after an instant; return the times of those that have one.
+def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, now: datetime, missed: int) -> list[PlannedDelivery]:
+    """Return the deliveries of overdue occurrences: paced, in order, and spread out among events.
 
-    An occurrence that has a delivery or a record of its own already (moved, cancelled) is passed over.
+    `missed` is the number of those before them that are not delivered.
+    """
+    offset = PACE * (plan.event_id.int % 1000 / 1000)
+    return [
+        msgspec.structs.replace(
+            planned(plan, occurrence),
+            chained=False,
+            catch_up=True,
+            missed_count=missed,
+            due_at=now + offset + PACE * number,
+        )
+        for number, occurrence in enumerate(overdue)
+    ]
+
+
+async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -> dict[EventId, datetime]:
+    """Insert the next delivery of each event's chain after an instant; return the times of those that have one.
+
+    An occurrence that has a delivery or a record of its own already (cancelled) is passed over.
     """
     found: dict[EventId, datetime] = {}
     rest = list(wanted)
@@ -54,7 +97,7 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
         candidates = [
             (plan, planned(plan, occurrence))
             for plan, after in rest
-            if (occurrence := series_of(plan).next_after(after)) is not None
+            if (occurrence := next((o for o in in_place(plan, after) if o.scheduled_at > after), None)) is not None
         ]
         if not candidates:
             break
@@ -62,3 +105,13 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
         found |= {d.event_id: d.scheduled_at for _, d in candidates if d.occurrence_id in new}
         rest = [(plan, d.scheduled_at) for plan, d in candidates if d.occurrence_id not in new]
     return found
+
+
+async def plan_moved(conn: Connection, plan: Plan, *, after: datetime) -> datetime | None:
+    """Insert the deliveries of an event's moved occurrences after an instant; return the time of the first new one."""
+    series = series_of(plan)
+    if not isinstance(series, Overridden):
+        return None
+    moved = [planned(plan, occurrence) for occurrence in series.moved if occurrence.scheduled_at > after]
+    new = await deliveries.insert(conn, moved) if moved else set[OccurrenceId]()
+    return min((d.scheduled_at for d in moved if d.occurrence_id in new), default=None)

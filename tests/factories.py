@@ -140,6 +140,7 @@ def claimed_of(due_at: datetime = NOON, *, epoch: int = 1) -> ClaimedDelivery:
         due_at=due_at,
         scheduled_at=due_at,
         chained=False,
+        claimed_at=due_at,
     )
 
 
@@ -164,6 +165,7 @@ def due_of(event: Event | None = None, *, now: datetime = NOON, attempts: int = 
         catch_up=False,
         replay=False,
         metadata=None,
+        unfinished_before=0,
         now=now,
         lease_left=60.0,
     )

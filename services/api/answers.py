@@ -11,13 +11,13 @@ import msgspec
 
 from shared import planning, recurrence
 from shared.domain.attempts import Attempt
-from shared.domain.content import DstGap, Json, Method, Retry
+from shared.domain.content import DstGap, Json, Method, Misfire, Overlap, Retry
 from shared.domain.deliveries import Occurrence
 from shared.domain.events import Event, EventStatus
 from shared.domain.ids import EventId, occurrence_id_of
+from shared.domain.overrides import StoredOverride
 from shared.domain.tokens import Access
-from shared.recurrence import Series
-from shared.store.events import Plan
+from shared.recurrence import Overridden, Series
 
 T = TypeVar("T")
 UPCOMING_SHOWN = 5
@@ -58,6 +58,8 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
     timeout: str
     retry: Retry
     expires_after: str | None
+    misfire: Misfire
+    overlap: Overlap
     has_hmac_secret: bool
     tags: tuple[str, ...]
     metadata: dict[str, Json]
@@ -82,6 +84,19 @@ class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None
     """How many there would be in all; null when there is no end."""
     warnings: list[str]
+
+
+class OverrideAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is changed about one occurrence."""
+
+    recurrence_id: str
+    original_at: datetime
+    excluded: bool
+    scheduled_at: datetime | None
+    """The new time; null when the occurrence keeps its own, or is left out."""
+    metadata: dict[str, Json] | None
+    webhook_url: str | None
+    created_at: datetime
 
 
 class OccurrenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +149,8 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def event(stored: Event, *, now: datetime) -> EventAnswer:
     """Return an event as clients see it, with what its timing will come to."""
     content, timing = stored.content, stored.content.timing
-    series = planning.series_of(Plan(stored.id, stored.version, timing))
-    coming = upcoming(series, stored.id, now, limit=UPCOMING_SHOWN) if stored.status in ("active", "paused") else []
+    series, changed = planning.series_of_timing(timing), planning.series_of(planning.plan_of(stored))
+    coming = upcoming(changed, stored.id, now, limit=UPCOMING_SHOWN) if stored.status in ("active", "paused") else []
     return EventAnswer(
         id=stored.id,
         name=content.name,
@@ -152,6 +167,8 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
         timeout=content.timeout,
         retry=content.retry,
         expires_after=content.expires_after,
+        misfire=content.misfire,
+        overlap=content.overlap,
         has_hmac_secret=stored.has_hmac_secret,
         tags=content.tags,
         metadata=content.metadata,
@@ -164,12 +181,17 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
         next_at=coming[0].scheduled_at if coming and stored.status == "active" else None,
         upcoming=coming,
         summary=recurrence.summary(series),
-        warnings=recurrence.warnings(series),
+        warnings=[*recurrence.warnings(series), *_orphans(changed)],
     )
 
 
+def override(stored: StoredOverride) -> OverrideAnswer:
+    """Return what is changed about an occurrence as clients see it."""
+    return OverrideAnswer(**msgspec.structs.asdict(stored))
+
+
 def upcoming(
-    series: Series, event_id: EventId | None, start: datetime | None, *, limit: int
+    series: Series | Overridden, event_id: EventId | None, start: datetime | None, *, limit: int
 ) -> list[UpcomingOccurrence]:
     """Return the first occurrences from `start` on, inclusive; without ids where there is no event."""
     return [
@@ -214,3 +236,8 @@ def attempt(stored: Attempt) -> AttemptAnswer:
         url=stored.url,
         stale=stored.stale,
     )
+
+
+def _orphans(series: Series | Overridden) -> list[str]:
+    keys = series.orphans if isinstance(series, Overridden) else ()
+    return [f"the override of {key} matches no occurrence (any more)" for key in keys]

@@ -9,10 +9,17 @@ from litestar.types import ASGIApp
 from services.api import openapi, problems
 from services.api.context import Context, admit
 from services.api.envelope import Envelope
-from services.api.routes import events, occurrences, schedules, service, tokens
+from services.api.routes import events, occurrences, overrides, schedules, service, tokens
 
 LARGEST_BODY = 1024 * 1024
-ROUTES = [*tokens.ROUTES, *events.ROUTES, *occurrences.ROUTES, *schedules.ROUTES, *service.ROUTES]
+ROUTES = [
+    *tokens.ROUTES,
+    *events.ROUTES,
+    *overrides.ROUTES,
+    *occurrences.ROUTES,
+    *schedules.ROUTES,
+    *service.ROUTES,
+]
 
 
 def build(context: Context) -> ASGIApp:

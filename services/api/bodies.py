@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.domain.content import DEFAULT_TIMEOUT, DstGap, Duration, Json, Method, Retry
+from shared.domain.content import DEFAULT_TIMEOUT, DstGap, Duration, Json, Method, Misfire, Overlap, Retry
 from shared.domain.tokens import Access
 
 Instant = Annotated[
@@ -90,6 +90,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout: Annotated[Duration, Meta(description="PT1S to PT60S.", examples=["PT15S"])] = DEFAULT_TIMEOUT
     retry: Retry = Retry()
     expires_after: Duration | None = None
+    misfire: Misfire = Misfire()
+    overlap: Overlap = "allow"
     hmac_secret: (
         Annotated[
             str,
@@ -129,11 +131,58 @@ class SchedulePreview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     limit: Annotated[int, Meta(ge=1, le=1000, description="1 to 1000.", examples=[10])] = 10
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Stop an event for a while."""
+
+    note: Annotated[str, Meta(max_length=1000, description="Why; at most 1000 characters.")] | None = None
+    until: Instant | None = None
+    """When it goes on by itself, from that moment on."""
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let a stopped event go on."""
+
+    from_: Literal["now", "latest", "all"] = msgspec.field(name="from", default="now")
+    """What to do with what came due meanwhile: leave it out, deliver the newest, or all (the newest 100)."""
+
+
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Run an event now, once."""
 
     metadata: dict[str, Json] | None = None
     """Merged over the event's."""
+
+
+class OverrideChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change about one occurrence: leave it out, or some of the rest. It replaces what was changed before."""
+
+    excluded: bool = False
+    """Leave the occurrence out."""
+    scheduled_at: (
+        Annotated[
+            str,
+            Meta(
+                max_length=40,
+                description="The new time: an RFC 3339 instant, or a local time in the event's zone.",
+                examples=["2027-03-20T09:00:00Z"],
+            ),
+        ]
+        | None
+    ) = None
+    metadata: Annotated[dict[str, Json], Meta(description="A JSON object of at most 64 KiB.")] | None = None
+    """Merged over the event's."""
+    webhook_url: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=2048,
+                description="An absolute http or https URL with a public host.",
+                examples=["https://example.com/webhook"],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

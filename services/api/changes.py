@@ -19,7 +19,6 @@ from shared.domain.ids import EventId, event_id_at, trigger_id_at
 from shared.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from shared.store import deliveries, events, occurrences
 from shared.store.deliveries import HORIZON
-from shared.store.events import Plan
 from shared.store.pool import Connection
 from shared.store.sight import EVERYTHING
 
@@ -136,7 +135,7 @@ async def trigger(context: Context, event_id: EventId, wanted: bodies.Trigger, *
 
 
 async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timing | None = None) -> datetime | None:
-    """Plan the next delivery of an event's timing after an instant; return its time.
+    """Plan the next delivery of an event's timing after an instant, and its moved ones; return the first's time.
 
     A single time that is new and has just passed is delivered at once.
     """
@@ -144,8 +143,10 @@ async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timi
     is_new = before is None or timing.start_at != before.start_at
     if timing.schedule is None and not timing.rdates and is_new:
         after = min(after, timing.start_at - datetime.resolution)
-    plan = Plan(event.id, event.version, timing)
-    return (await planning.plan_next(conn, [(plan, after)])).get(event.id)
+    plan = planning.plan_of(event)
+    next_at = (await planning.plan_next(conn, [(plan, after)])).get(event.id)
+    moved_at = await planning.plan_moved(conn, plan, after=after)
+    return min((at for at in (next_at, moved_at) if at is not None), default=None)
 
 
 def _matches(if_match: str, event: Event) -> bool:

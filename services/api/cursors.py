@@ -15,11 +15,12 @@ from shared.errors import FieldError, Invalid
 
 T = TypeVar("T")
 TimeAndId = tuple[datetime, UUID]
+TimeAndText = tuple[datetime, Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]]
 TimeAndNumber = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 Id = UUID
 
 
-def encode(position: TimeAndId | TimeAndNumber | Id) -> str:
+def encode(position: TimeAndId | TimeAndText | TimeAndNumber | Id) -> str:
     """Return the cursor for what comes after `position`."""
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(position)).decode().rstrip("=")
 

@@ -12,7 +12,7 @@ from services.api import checks, timings
 from services.api.bodies import NewEvent
 from services.api.findings import Findings
 from services.api.settings import ApiSettings
-from shared.domain.content import DEFAULT_TIMEOUT, Content, Json, Retry
+from shared.domain.content import DEFAULT_TIMEOUT, Content, Json, Misfire, Retry
 from shared.errors import FieldError, Invalid
 
 ONLY_ANSWERED = frozenset(
@@ -41,6 +41,7 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
     retry: Retry = found.value("retry", Retry())
     timeout: str = found.value("timeout", DEFAULT_TIMEOUT)
     expires_after: str | None = found.value("expires_after", None)
+    misfire: Misfire = found.value("misfire", Misfire())
     metadata: dict[str, Json] = found.value("metadata", {})
     headers: dict[str, str] = found.value("headers", {})
     if found.given("webhook_url"):
@@ -50,8 +51,9 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
     found.errors.extend(checks.metadata(metadata))
     second, minute = timedelta(seconds=1), timedelta(minutes=1)
     found.errors.extend(checks.duration("/timeout", timeout, at_least=second, at_most=minute))
+    longest = checks.LONGEST_DURATION
+    found.errors.extend(checks.duration("/misfire/grace", misfire.grace, at_least=timedelta(0), at_most=longest))
     if expires_after is not None:
-        longest = checks.LONGEST_DURATION
         found.errors.extend(checks.duration("/expires_after", expires_after, at_least=second, at_most=longest))
     found.raise_if_any()
     if timing is None:
@@ -66,6 +68,8 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
         timeout=timeout,
         retry=retry,
         expires_after=expires_after,
+        misfire=misfire,
+        overlap=found.value("overlap", "allow"),
         tags=tuple(dict.fromkeys(found.value("tags", []))),
         metadata=metadata,
     )

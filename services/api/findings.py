@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from services.api import decoding
+from services.api import decoding, instants
 from shared.domain.content import Json
 from shared.errors import FieldError, Invalid, InvalidSchedule
 
@@ -24,6 +25,16 @@ class Findings:
     def value(self, name: str, default: Any) -> Any:  # noqa: ANN401 - whatever the field holds
         """Return a field's value as its type says, `default` when it was left out or is bad."""
         return self._values.get(name, default)
+
+    def instant(self, name: str) -> datetime | None:
+        """Return a field's instant; None when it was left out, or is none, which is noted."""
+        if not self.given(name):
+            return None
+        try:
+            return instants.with_offset(self.value(name, ""))
+        except ValueError as error:
+            self.add(f"/{name}", str(error), hint=instants.HINT, example=instants.EXAMPLE)
+            return None
 
     def given(self, name: str) -> bool:
         """Tell whether a good value was sent."""

@@ -17,6 +17,14 @@ JsonSchema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
+_UUID: JsonSchema = {"type": "string", "format": "uuid"}
+_PATH_SCHEMAS: dict[str, JsonSchema] = {
+    "recurrence_id": {
+        "type": "string",
+        "description": "The occurrence's original local start, or its original instant.",
+        "examples": ["2027-03-20T09:00:00"],
+    }
+}
 _ABOUT = """Tell Qhronos once when something is due, and it calls a webhook then: on time, signed, retried, recorded.
 
 Send `Authorization: Bearer <token>` with every request but those about the service itself. Every error is a
@@ -101,8 +109,10 @@ def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    schema = {"type": "string", "format": "uuid"}
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in _PATH_PARAMETER.findall(path)]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS.get(name, _UUID)}
+        for name in _PATH_PARAMETER.findall(path)
+    ]
 
 
 def _query_parameters(kind: type[msgspec.Struct] | None) -> list[dict[str, Any]]:

@@ -10,14 +10,41 @@ from shared.domain import attempts, durations
 from shared.domain.attempts import Attempt, DeadLetter, Delivered, TryAgain
 from shared.domain.deliveries import DueDelivery, Finished, Retried
 
+LOOK_AGAIN_AFTER = timedelta(minutes=1)
+"""How soon after the end of a pause a retry goes on, at the latest."""
 
-def instead_of_attempt(due: DueDelivery) -> Finished | None:
-    """Return the end of a delivery that is not to be attempted (any more); None: go ahead."""
+
+QUEUE_PAUSE = timedelta(seconds=1)
+"""How often an occurrence that waits for its predecessor looks whether that is finished."""
+
+
+def instead_of_attempt(due: DueDelivery) -> Finished | Retried | None:
+    """Return what becomes of a delivery that is not to be attempted now; None: go ahead."""
     if due.event_status in ("deleted", "disabled"):
         return Finished(due.occurrence_id, due.epoch, "cancelled", f"event_{due.event_status}", 0)
+    by_timing = due.recurrence_id is not None and not due.replay
+    held_up = _held_up(due) if by_timing else None
+    if held_up is not None:
+        return held_up
     expires_after = due.content.expires_after
     if expires_after is not None and due.now > due.scheduled_at + durations.parse(expires_after):
         return Finished(due.occurrence_id, due.epoch, "expired", "expires_after", 0)
+    return None
+
+
+def _held_up(due: DueDelivery) -> Finished | Retried | None:
+    """Judge by pause and overlap, which hold for what the event's timing asks for, not for triggers and replays.
+
+    What had begun to be delivered before a pause waits for its end.
+    """
+    if due.event_status == "paused":
+        if due.attempts:
+            return Retried(due.occurrence_id, due.epoch, LOOK_AGAIN_AFTER, 0)
+        return Finished(due.occurrence_id, due.epoch, "skipped", "paused", 0)
+    if due.unfinished_before and not due.attempts:
+        if due.content.overlap == "queue_one" and due.unfinished_before == 1:
+            return Retried(due.occurrence_id, due.epoch, QUEUE_PAUSE, 0)
+        return Finished(due.occurrence_id, due.epoch, "skipped", "overlap", 0)
     return None
 
 

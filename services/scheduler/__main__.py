@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.scheduler import claimer, maintenance
+from services.scheduler import claimer, maintenance, pauses
 from services.scheduler.settings import SchedulerSettings
 from shared import operations, process, readiness, settings
 from shared.store.pool import Pool, open_pool
@@ -27,6 +27,7 @@ async def serve(config: SchedulerSettings, stop: asyncio.Event) -> None:
         wake = asyncio.Event()
         async with asyncio.TaskGroup() as loops:
             loops.create_task(process.repeat("claim", lambda: _claim(pool, redis, wake), stop, wake=wake))
+            loops.create_task(process.repeat("pauses", lambda: pauses.run_once(pool), stop))
             loops.create_task(process.repeat("maintain", lambda: maintenance.run_once(pool), stop))
             loops.create_task(process.repeat("listen", lambda: _listen(listening, wake, stop), stop))
 

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import structlog
 
+from services.scheduler import catching_up
 from shared import metrics, planning
 from shared.domain import epochs
 from shared.domain.deliveries import ClaimedDelivery
+from shared.domain.ids import OccurrenceId
 from shared.store import deliveries, events
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
@@ -58,9 +60,13 @@ async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[Cla
     if undone:
         await deliveries.unclaim(conn, list(undone))
         metrics.RELEASED.labels(why="event_in_change").inc(len(undone))
-    wanted = [(plan, c.scheduled_at) for c in first if (plan := plans.get(c.event_id)) is not None]
+    planned = [(c, plan) for c in first if (plan := plans.get(c.event_id)) is not None]
+    late = [(c, plan) for c, plan in planned if catching_up.is_late(c)]
+    missed, settled_until = await catching_up.settle(conn, late) if late else (set[OccurrenceId](), {})
+    metrics.MISSED.inc(len(missed))
+    wanted = [(plan, settled_until.get(c.event_id, c.scheduled_at)) for c, plan in planned]
     metrics.PLANNED.inc(len(await planning.plan_next(conn, wanted)))
-    return [c for c in claimed if c.occurrence_id not in undone]
+    return [c for c in claimed if c.occurrence_id not in undone | missed]
 
 
 async def _publish(conn: Connection, redis: Redis, claimed: list[ClaimedDelivery]) -> bool:

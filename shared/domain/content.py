@@ -13,6 +13,8 @@ from msgspec import Meta
 
 Method = Literal["POST", "PUT", "PATCH"]
 DstGap = Literal["shift", "skip"]
+MisfirePolicy = Literal["latest", "all", "skip"]
+Overlap = Literal["allow", "skip", "queue_one"]
 Json = Any
 """A JSON value; msgspec knows no recursive types."""
 
@@ -34,6 +36,14 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Each delay is multiplied by a factor between 1 - jitter and 1 + jitter."""
     max_age: Duration | None = None
     """Counted from `scheduled_at`; no attempt begins after it."""
+
+
+class Misfire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do with occurrences that came due while nobody ran."""
+
+    policy: MisfirePolicy = "latest"
+    grace: Duration = "P7D"
+    """What is older is never delivered."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,5 +74,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     timeout: str = DEFAULT_TIMEOUT
     retry: Retry = Retry()
     expires_after: str | None = None
+    misfire: Misfire = Misfire()
+    overlap: Overlap = "allow"
+    """What to do with an occurrence whose predecessor is not finished."""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Json] = {}

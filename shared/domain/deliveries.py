@@ -27,6 +27,10 @@ class PlannedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """Its first claim plans the event's next delivery."""
     metadata: dict[str, Json] | None = None
     """What a trigger merges over the event's metadata."""
+    due_at: datetime | None = None
+    """When it may be attempted; None: at `scheduled_at`."""
+    catch_up: bool = False
+    missed_count: int = 0
 
 
 class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     scheduled_at: datetime
     chained: bool
+    claimed_at: datetime
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -69,6 +74,8 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     catch_up: bool
     replay: bool
     metadata: dict[str, Json] | None
+    unfinished_before: int
+    """How many earlier occurrences of the event are not finished; counted only where overlap matters."""
     now: datetime
     """The database's clock."""
     lease_left: float
@@ -87,11 +94,13 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Retried(msgspec.Struct, frozen=True):
-    """A claimed delivery whose attempt failed; the next one is due after `delay`."""
+    """A claimed delivery that is to be attempted (again) after `delay`."""
 
     occurrence_id: OccurrenceId
     epoch: int
     delay: timedelta
+    requests: int = 1
+    """HTTP requests made under this claim: 1, or 0 when it was put off before one."""
 
 
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ one change of the event and planned again by the next never meets an old message
 from __future__ import annotations
 
 _CLAIMS_BITS = 20
+CLAIMS_MASK = (1 << _CLAIMS_BITS) - 1
+"""The bits that count claims: 0 when nobody has claimed yet."""
 
 
 def epoch_before_first_claim(event_version: int) -> int:
@@ -16,4 +18,4 @@ def epoch_before_first_claim(event_version: int) -> int:
 
 def is_first_claim(epoch: int) -> bool:
     """Tell whether this claim is the one that plans the event's next delivery."""
-    return epoch & ((1 << _CLAIMS_BITS) - 1) == 1
+    return epoch & CLAIMS_MASK == 1

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.domain.content import Content
 from shared.domain.ids import EventId
+from shared.domain.overrides import Override
 
 EventStatus = Literal["active", "paused", "disabled", "completed", "deleted"]
 
@@ -25,3 +26,5 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     created_at: datetime
     updated_at: datetime
+    overrides: dict[str, Override] = {}
+    """What is changed about the times of single occurrences, by recurrence_id."""

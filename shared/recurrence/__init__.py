@@ -1,10 +1,11 @@
 """Answer "what comes next" for RFC 5545 rules in named time zones."""
 
+from shared.domain.overrides import Override
 from shared.recurrence.advice import warnings
 from shared.recurrence.build import series
 from shared.recurrence.counting import total
 from shared.recurrence.objects import rule_from_object
-from shared.recurrence.overrides import Overridden, Override, find, nearest, resolve
+from shared.recurrence.overrides import Overridden, find, nearest, resolve
 from shared.recurrence.parse import parse_rule
 from shared.recurrence.rule import Freq, Rule
 from shared.recurrence.series import DstGap, Occurrence, Series

@@ -7,7 +7,7 @@ the series does not (or no longer) have is an orphan: kept, reported, never due.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from heapq import merge
@@ -15,18 +15,13 @@ from itertools import islice, takewhile
 
 import msgspec
 
+from shared.domain.overrides import Override
 from shared.errors import InvalidSchedule
+from shared.recurrence.parse import parse_rule
 from shared.recurrence.series import Occurrence, Series
 from shared.recurrence.zones import FIRST_YEAR, LAST_YEAR, instant_of, zone_of
 
 _OFFERED = 3
-
-
-class Override(msgspec.Struct, frozen=True, kw_only=True):
-    """What is changed about the time of one occurrence; neither: it keeps its time, and other things change."""
-
-    excluded: bool = False
-    scheduled_at: datetime | None = None
 
 
 class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -51,6 +46,11 @@ class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Yield only the occurrences that are neither moved nor excluded."""
         displaced = {found.recurrence_id for found, override in self._known if _displaces(override, found)}
         return (o for o in self.series.occurrences(start) if o.recurrence_id not in displaced)
+
+    @property
+    def moved(self) -> Sequence[Occurrence]:
+        """The occurrences that were moved, by their new times."""
+        return self._moved
 
     @cached_property
     def orphans(self) -> tuple[str, ...]:
@@ -93,9 +93,18 @@ def resolve(series: Series, recurrence_id: str) -> Occurrence:
 
 def nearest(series: Series, instant: datetime) -> list[str]:
     """Return the recurrence_ids of the three occurrences nearest to an instant, in order of time."""
+    instant = min(instant, _end_of(series) or instant)
     near = [*_before(series, instant), *islice(series.occurrences(instant), _OFFERED)]
     near = sorted(near, key=lambda o: abs(o.scheduled_at - instant))[:_OFFERED]
     return [o.recurrence_id for o in sorted(near, key=lambda o: o.scheduled_at)]
+
+
+def _end_of(series: Series) -> datetime | None:
+    """Return an instant after which nothing comes, so that nobody looks for the last occurrence from far beyond it."""
+    if series.rule is None:
+        return max((series.start_at, *series.rdates))
+    until = series.effective_until or parse_rule(series.rule).until
+    return None if until is None else max((until, *series.rdates))
 
 
 def _before(series: Series, instant: datetime) -> list[Occurrence]:

@@ -12,6 +12,13 @@ from datetime import UTC, datetime, timedelta
 from shared.store.pool import Connection
 
 
+async def database_now(conn: Connection) -> datetime:
+    """Ask the database what time it is."""
+    cursor = await conn.execute("SELECT clock_timestamp()", binary=True)
+    [row] = await cursor.fetchall()
+    return row[0]
+
+
 class DatabaseClock:
     """Tells the time of the last `sync`, carried forward."""
 
@@ -29,8 +36,5 @@ class DatabaseClock:
 
     async def sync(self, conn: Connection) -> None:
         """Ask the database."""
-        cursor = await conn.execute("SELECT clock_timestamp()", binary=True)
-        row = await cursor.fetchone()
+        self._base = await database_now(conn)
         self._at = time.monotonic()
-        if row is not None:
-            self._base = row[0]

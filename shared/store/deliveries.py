@@ -5,7 +5,7 @@ Every write about a claimed delivery names the epoch that it believes in; a newe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import LiteralString
 
@@ -32,13 +32,14 @@ HORIZON = timedelta(seconds=2)
 
 INSERT: LiteralString = """
     INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at,
-                            epoch, chained, recurrence_id, metadata)
-    SELECT occurrence_id, event_id, event_version, scheduled_at, scheduled_at, scheduled_at,
-           epoch, chained, recurrence_id, metadata
+                            epoch, chained, catch_up, missed_count, recurrence_id, metadata)
+    SELECT occurrence_id, event_id, event_version, due_at, due_at, scheduled_at,
+           epoch, chained, catch_up, missed_count, recurrence_id, metadata
       FROM unnest(%(occurrence_ids)s::uuid[], %(event_ids)s::uuid[], %(versions)s::integer[],
-                  %(scheduled)s::timestamptz[], %(epochs)s::bigint[], %(chained)s::boolean[],
-                  %(recurrence_ids)s::text[], %(metadata)s::json[])
-        AS planned(occurrence_id, event_id, event_version, scheduled_at, epoch, chained, recurrence_id, metadata)
+                  %(scheduled)s::timestamptz[], %(due)s::timestamptz[], %(epochs)s::bigint[], %(chained)s::boolean[],
+                  %(catch_up)s::boolean[], %(missed)s::integer[], %(recurrence_ids)s::text[], %(metadata)s::json[])
+        AS planned(occurrence_id, event_id, event_version, scheduled_at, due_at, epoch, chained,
+                   catch_up, missed_count, recurrence_id, metadata)
      WHERE NOT EXISTS (SELECT FROM occurrences AS o WHERE o.id = planned.occurrence_id)
         ON CONFLICT (occurrence_id) DO NOTHING
  RETURNING occurrence_id
@@ -58,13 +59,32 @@ CLAIM: LiteralString = """
                 ORDER BY next_at
                 LIMIT %(limit)s
                   FOR NO KEY UPDATE SKIP LOCKED))
- RETURNING d.occurrence_id, d.event_id, d.epoch, d.due_at, d.scheduled_at, d.chained
+ RETURNING d.occurrence_id, d.event_id, d.epoch, d.due_at, d.scheduled_at, d.chained,
+           coalesce(%(now)s::timestamptz, now())
 """
 
 UNCLAIM: LiteralString = """
     UPDATE deliveries AS d
        SET epoch = d.epoch - 1, next_at = d.due_at, leased = false
      WHERE d.occurrence_id = ANY (%(ids)s)
+"""
+
+CATCH_UP: LiteralString = """
+    UPDATE deliveries SET catch_up = true WHERE occurrence_id = ANY (%(ids)s)
+"""
+
+MISS: LiteralString = """
+    WITH missed AS (
+        DELETE FROM deliveries AS d
+         USING unnest(%(ids)s::uuid[], %(counts)s::integer[]) AS m(occurrence_id, count)
+         WHERE d.occurrence_id = m.occurrence_id
+     RETURNING d.*, m.count
+    )
+    INSERT INTO occurrences (id, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,
+                             epoch, attempt_count, missed_count, metadata, created_at)
+    SELECT occurrence_id, event_id, event_version, recurrence_id, scheduled_at, 'missed', 'misfire',
+           epoch, attempts, count, metadata, created_at
+      FROM missed
 """
 
 RELEASE: LiteralString = """
@@ -93,14 +113,19 @@ BEGIN: LiteralString = """
            AND d.due_at <= clock_timestamp()     -- never early
            AND d.next_at > clock_timestamp()
            AND e.id = d.event_id
-     RETURNING d.*, e.status AS event_status, e.webhook_url, e.hmac_secret
+     RETURNING d.*, e.status AS event_status, e.webhook_url AS event_webhook_url, e.hmac_secret
     )
     SELECT d.occurrence_id, d.epoch, d.event_id, d.event_version, d.event_status, v.content,
-           d.webhook_url, d.hmac_secret, d.due_at, d.scheduled_at, d.recurrence_id, d.attempts, d.missed_count,
-           d.catch_up, d.replay, d.metadata,
+           coalesce(o.webhook_url, d.event_webhook_url), d.hmac_secret, d.due_at, d.scheduled_at, d.recurrence_id,
+           d.attempts, d.missed_count, d.catch_up, d.replay, coalesce(d.metadata, o.metadata),
+           CASE WHEN coalesce(v.content ->> 'overlap', 'allow') = 'allow' THEN 0
+                ELSE (SELECT count(*)::integer FROM deliveries AS earlier
+                       WHERE earlier.event_id = d.event_id AND earlier.scheduled_at < d.scheduled_at
+                         AND earlier.recurrence_id IS NOT NULL AND NOT earlier.replay) END,
            clock_timestamp(), extract(epoch FROM d.next_at - clock_timestamp())::float8
       FROM begun AS d
       JOIN event_versions AS v ON v.event_id = d.event_id AND v.version = d.event_version
+      LEFT JOIN event_overrides AS o ON o.event_id = d.event_id AND o.recurrence_id = d.recurrence_id
 """
 
 EXTEND: LiteralString = """
@@ -133,9 +158,10 @@ FINISH: LiteralString = """
 
 RETRY: LiteralString = """
     UPDATE deliveries AS d
-       SET attempts = d.attempts + 1, leased = false, begun = false, updated_at = now(),
+       SET attempts = d.attempts + retried.requests, leased = false, begun = false, updated_at = now(),
            next_at = now() + delay, due_at = now() + delay
-      FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(delays)s::interval[]) AS retried(occurrence_id, epoch, delay)
+      FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(delays)s::interval[], %(requests)s::integer[])
+        AS retried(occurrence_id, epoch, delay, requests)
      WHERE d.occurrence_id = retried.occurrence_id AND d.epoch = retried.epoch
        AND d.leased                              -- written already: change nothing
  RETURNING d.occurrence_id, d.epoch
@@ -159,6 +185,7 @@ UNPLAN: LiteralString = """
      WHERE event_id = %(event_id)s
        AND recurrence_id IS NOT NULL AND attempts = 0 AND NOT begun AND NOT replay
        AND (scheduled_at > clock_timestamp() OR %(overdue)s)
+ RETURNING scheduled_at
 """
 
 UNCHAIN: LiteralString = """
@@ -168,6 +195,27 @@ UNCHAIN: LiteralString = """
 LAST_PLANNED: LiteralString = """
     SELECT greatest(clock_timestamp(), max(scheduled_at)) FROM deliveries
      WHERE event_id = %(event_id)s AND recurrence_id IS NOT NULL
+"""
+
+TAKE_BACK: LiteralString = """
+    DELETE FROM deliveries WHERE occurrence_id = %(id)s AND attempts = 0 AND NOT begun AND NOT replay
+"""
+
+IS_UNDER_WAY_OR_OVER: LiteralString = """
+    SELECT EXISTS (SELECT FROM deliveries WHERE occurrence_id = %(id)s AND (attempts > 0 OR begun OR replay))
+        OR EXISTS (SELECT FROM occurrences WHERE id = %(id)s)
+"""
+
+IS_LIVE: LiteralString = "SELECT 1 FROM deliveries WHERE occurrence_id = %(id)s"
+
+# The chain's head is the one that nobody has claimed yet: the others have planned their successors.
+PULL_BACK: LiteralString = """
+    DELETE FROM deliveries
+     WHERE event_id = %(event_id)s AND chained AND epoch & %(claims)s = 0 AND scheduled_at >= %(instant)s
+"""
+
+HAS_HEAD: LiteralString = """
+    SELECT 1 FROM deliveries WHERE event_id = %(event_id)s AND chained AND epoch & %(claims)s = 0 LIMIT 1
 """
 
 ANY_OF_EVENT: LiteralString = "SELECT 1 FROM deliveries WHERE event_id = %(event_id)s LIMIT 1"
@@ -185,6 +233,9 @@ async def insert(conn: Connection, planned: Sequence[PlannedDelivery]) -> set[Oc
             "event_ids": [p.event_id for p in planned],
             "versions": [p.event_version for p in planned],
             "scheduled": [p.scheduled_at for p in planned],
+            "due": [p.due_at or p.scheduled_at for p in planned],
+            "catch_up": [p.catch_up for p in planned],
+            "missed": [p.missed_count for p in planned],
             "epochs": [epochs.epoch_before_first_claim(p.event_version) for p in planned],
             "chained": [p.chained for p in planned],
             "recurrence_ids": [p.recurrence_id for p in planned],
@@ -214,14 +265,25 @@ async def claim_due(
             due_at=due_at,
             scheduled_at=scheduled_at,
             chained=chained,
+            claimed_at=claimed_at,
         )
-        for occurrence_id, event_id, epoch, due_at, scheduled_at, chained in await cursor.fetchall()
+        for occurrence_id, event_id, epoch, due_at, scheduled_at, chained, claimed_at in await cursor.fetchall()
     ]
 
 
 async def unclaim(conn: Connection, ids: Sequence[OccurrenceId]) -> None:
     """Undo a claim within the transaction that made it, so that nobody ever saw it."""
     await conn.execute(UNCLAIM, {"ids": list(ids)})
+
+
+async def mark_caught_up(conn: Connection, ids: Sequence[OccurrenceId]) -> None:
+    """Let claims of this transaction say that they are delivered late because nobody ran."""
+    await conn.execute(CATCH_UP, {"ids": list(ids)})
+
+
+async def miss(conn: Connection, counts: Mapping[OccurrenceId, int]) -> None:
+    """End claims of this transaction as missed; each record stands for as many occurrences, its own the first."""
+    await conn.execute(MISS, {"ids": list(counts), "counts": list(counts.values())})
 
 
 async def release(conn: Connection, held: Sequence[Held | ClaimedDelivery]) -> set[OccurrenceId]:
@@ -264,12 +326,14 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             catch_up=catch_up,
             replay=replay,
             metadata=None if metadata is None else msgspec.json.decode(metadata),
+            unfinished_before=unfinished_before,
             now=now,
             lease_left=lease_left,
         )
         for (
             occurrence_id, epoch, event_id, event_version, status, content, webhook_url, hmac_secret, due_at,
-            scheduled_at, recurrence_id, attempts, missed_count, catch_up, replay, metadata, now, lease_left,
+            scheduled_at, recurrence_id, attempts, missed_count, catch_up, replay, metadata,
+            unfinished_before, now, lease_left,
         ) in await cursor.fetchall()
     ]  # fmt: skip
 
@@ -295,7 +359,7 @@ async def finish(conn: Connection, finished: Sequence[Finished]) -> dict[Held, t
 
 async def retry(conn: Connection, retried: Sequence[Retried]) -> set[Held]:
     """Let claimed deliveries wait for another attempt; return those whose claim was still good."""
-    parameters = {**_fences(retried), "delays": [r.delay for r in retried]}
+    parameters = {**_fences(retried), "delays": [r.delay for r in retried], "requests": [r.requests for r in retried]}
     cursor = await conn.execute(RETRY, parameters, binary=True)
     return {Held(id_, epoch) for id_, epoch in await cursor.fetchall()}
 
@@ -303,6 +367,12 @@ async def retry(conn: Connection, retried: Sequence[Retried]) -> set[Held]:
 async def cancel_of_event(conn: Connection, event_id: EventId, *, reason: str) -> None:
     """End every delivery of an event that has not begun, with a record."""
     await conn.execute(CANCEL, {"event_id": event_id, "reason": reason})
+
+
+async def drop_planned(conn: Connection, event_id: EventId) -> datetime | None:
+    """Drop all that an event's timing had planned and has not begun; return the time of the first of it."""
+    cursor = await conn.execute(UNPLAN, {"event_id": event_id, "overdue": True}, binary=True)
+    return min((row[0] for row in await cursor.fetchall()), default=None)
 
 
 async def unplan(conn: Connection, event_id: EventId, *, overdue: bool) -> datetime:
@@ -315,6 +385,35 @@ async def unplan(conn: Connection, event_id: EventId, *, overdue: bool) -> datet
     cursor = await conn.execute(LAST_PLANNED, {"event_id": event_id}, binary=True)
     [row] = await cursor.fetchall()
     return row[0]
+
+
+async def take_back(conn: Connection, occurrence_id: OccurrenceId) -> None:
+    """Drop the waiting delivery of an occurrence, if there is one."""
+    await conn.execute(TAKE_BACK, {"id": occurrence_id})
+
+
+async def is_under_way_or_over(conn: Connection, occurrence_id: OccurrenceId) -> bool:
+    """Tell whether an attempt for an occurrence has begun, or its record is written."""
+    cursor = await conn.execute(IS_UNDER_WAY_OR_OVER, {"id": occurrence_id}, binary=True)
+    [(found,)] = await cursor.fetchall()
+    return found
+
+
+async def is_live(conn: Connection, occurrence_id: OccurrenceId) -> bool:
+    """Tell whether an occurrence is still to be delivered."""
+    cursor = await conn.execute(IS_LIVE, {"id": occurrence_id}, binary=True)
+    return await cursor.fetchone() is not None
+
+
+async def pull_back(conn: Connection, event_id: EventId, instant: datetime) -> bool:
+    """Drop the head of an event's chain where it is at `instant` or later; False when an earlier one leads the chain.
+
+    The caller holds the event's row, so that no scheduler plans on meanwhile.
+    """
+    parameters = {"event_id": event_id, "instant": instant, "claims": epochs.CLAIMS_MASK}
+    await conn.execute(PULL_BACK, parameters)
+    cursor = await conn.execute(HAS_HEAD, parameters, binary=True)
+    return await cursor.fetchone() is None
 
 
 async def any_of_event(conn: Connection, event_id: EventId) -> bool:

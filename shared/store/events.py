@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, LiteralString
 from uuid import UUID
@@ -10,10 +10,12 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Json
 
-from shared.domain.content import Content, Timing
+from shared.domain.content import Content, Misfire, Timing
 from shared.domain.events import Event
 from shared.domain.ids import EventId
+from shared.domain.overrides import Override
 from shared.errors import NotFound
+from shared.store import overrides
 from shared.store import sight as sights
 from shared.store.pool import Connection
 from shared.store.sight import Sight
@@ -78,7 +80,7 @@ CHANGE: LiteralString = """
 SET_SIGNING_KEY: LiteralString = "UPDATE events SET hmac_secret = %(secret)s WHERE id = %(id)s"
 
 TO_PLAN: LiteralString = """
-    SELECT e.id, e.version, e.status, v.content -> 'timing'
+    SELECT e.id, e.version, e.status, v.content -> 'timing', v.content -> 'misfire'
       FROM events AS e
       JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
      WHERE e.id = ANY (%(ids)s)
@@ -97,11 +99,29 @@ COMPLETE: LiteralString = """
        AND e.status = 'active'
 """
 
+REVIVE: LiteralString = """
+    UPDATE events SET status = 'active', updated_at = now() WHERE id = %(id)s AND status = 'completed'
+"""
+
 DISABLE: LiteralString = """
-    UPDATE events SET status = 'disabled', status_reason = %(reason)s, updated_at = now()
+    UPDATE events SET status = 'disabled', status_reason = %(reason)s, updated_at = now(), stopped_at = now()
      WHERE id = ANY (%(ids)s) AND status IN ('active', 'paused', 'completed')
 """
 
+
+SET_STOP: LiteralString = """
+    UPDATE events SET stopped_at = %(stopped_at)s, paused_until = %(paused_until)s WHERE id = %(id)s
+"""
+
+STOPPED_AT: LiteralString = "SELECT stopped_at FROM events WHERE id = %(id)s"
+
+TO_RESUME: LiteralString = """
+    SELECT id FROM events
+     WHERE status = 'paused' AND paused_until <= now()
+     ORDER BY paused_until
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+"""
 
 SWEEP: LiteralString = """
     UPDATE events AS e
@@ -118,6 +138,8 @@ class Plan(msgspec.Struct, frozen=True):
     event_id: EventId
     version: int
     timing: Timing
+    misfire: Misfire = Misfire()
+    overrides: Mapping[str, Override] = {}
 
 
 async def insert(conn: Connection, event: Event, *, hmac_secret: str | None) -> None:
@@ -132,7 +154,8 @@ async def get(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"There is no event {event_id}.", code="event_not_found")
-    return _event(row)
+    [event] = await _with_overrides(conn, [_event(row)])
+    return event
 
 
 async def get_to_change(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
@@ -171,7 +194,7 @@ async def newest(
         query += NOT_DELETED
     parameters |= {**given, "before_at": before_at, "limit": limit}
     cursor = await conn.execute(query + NEWEST, parameters, binary=True, prepare=False)
-    return [_event(row) for row in await cursor.fetchall()]
+    return await _with_overrides(conn, [_event(row) for row in await cursor.fetchall()])
 
 
 async def change(conn: Connection, event: Event, *, change: Change, fields: Sequence[str], by: str) -> None:
@@ -191,9 +214,19 @@ async def to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Pla
     waited for: its row's owner may wait for us.
     """
     cursor = await conn.execute(TO_PLAN, {"ids": list(ids)}, binary=True)
+    rows = await cursor.fetchall()
+    changed = await overrides.of_events(conn, ids)  # after the locks: a statement of its own sees the last change
     return {
-        id_: Plan(id_, version, msgspec.json.decode(timing, type=Timing)) if status == "active" else None
-        for id_, version, status, timing in await cursor.fetchall()
+        id_: Plan(
+            id_,
+            version,
+            msgspec.json.decode(timing, type=Timing),
+            msgspec.json.decode(misfire, type=Misfire) if misfire else Misfire(),
+            changed.get(id_, {}),
+        )
+        if status == "active"
+        else None
+        for id_, version, status, timing, misfire in rows
     }
 
 
@@ -205,6 +238,32 @@ async def complete_finished(conn: Connection, ids: Sequence[EventId]) -> None:
     await conn.execute(COMPLETE, {"ids": list(ids)})
 
 
+async def revive(conn: Connection, event_id: EventId) -> None:
+    """Make an event active again that was completed and has got a delivery since. The caller holds its row."""
+    await conn.execute(REVIVE, {"id": event_id})
+
+
+async def set_stop(
+    conn: Connection, event_id: EventId, *, stopped_at: datetime | None, paused_until: datetime | None
+) -> None:
+    """Remember from when on an event delivers nothing, and when that ends by itself."""
+    parameters = {"id": event_id, "stopped_at": stopped_at, "paused_until": paused_until}
+    await conn.execute(SET_STOP, parameters)
+
+
+async def stopped_at(conn: Connection, event_id: EventId) -> datetime | None:
+    """Return from when on an event delivers nothing; None when it does."""
+    cursor = await conn.execute(STOPPED_AT, {"id": event_id}, binary=True)
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def to_resume(conn: Connection, *, limit: int) -> list[EventId]:
+    """Return events whose pause is over, which nobody else changes until the transaction ends."""
+    cursor = await conn.execute(TO_RESUME, {"limit": limit}, binary=True)
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def sweep_finished(conn: Connection) -> int:
     """Complete the events whose last delivery's owner died before it could; return how many."""
     cursor = await conn.execute(SWEEP)
@@ -214,6 +273,13 @@ async def sweep_finished(conn: Connection) -> int:
 async def disable(conn: Connection, ids: Sequence[EventId], *, reason: str) -> None:
     """Stop events whose receiver said that it is gone."""
     await conn.execute(DISABLE, {"ids": list(ids), "reason": reason})
+
+
+async def _with_overrides(conn: Connection, found: list[Event]) -> list[Event]:
+    changed = await overrides.of_events(conn, [event.id for event in found]) if found else {}
+    return [
+        msgspec.structs.replace(event, overrides=changed[event.id]) if event.id in changed else event for event in found
+    ]
 
 
 def _seen_by(sight: Sight) -> tuple[LiteralString, dict[str, object]]:

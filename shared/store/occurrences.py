@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain.deliveries import Occurrence
+from shared.domain import epochs
+from shared.domain.deliveries import Occurrence, PlannedDelivery
 from shared.domain.ids import EventId, OccurrenceId
 from shared.errors import NotFound
 from shared.store import sight as sights
@@ -49,6 +50,43 @@ CONDITIONS: dict[str, LiteralString] = {
     "before": " AND o.id < %(before)s",
 }
 NEWEST: LiteralString = " ORDER BY o.id DESC LIMIT %(limit)s"
+
+
+SKIPPED: LiteralString = """
+    INSERT INTO occurrences (id, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,
+                             epoch, attempt_count, missed_count, created_at)
+    VALUES (%(id)s, %(event_id)s, %(version)s, %(recurrence_id)s, %(scheduled_at)s, 'skipped', %(reason)s,
+            %(epoch)s, 0, %(count)s, now())
+        ON CONFLICT (id) DO NOTHING
+"""
+
+FORGET_CANCELLED: LiteralString = """
+    DELETE FROM occurrences
+     WHERE event_id = %(event_id)s AND status = 'cancelled' AND scheduled_at > %(after)s
+       AND status_reason IN ('event_disabled', 'event_deleted')
+"""
+
+
+async def record_skipped(conn: Connection, first: PlannedDelivery, *, reason: str, count: int) -> None:
+    """Record that `count` occurrences, of which this is the first, were not delivered."""
+    await conn.execute(
+        SKIPPED,
+        {
+            "id": first.occurrence_id,
+            "event_id": first.event_id,
+            "version": first.event_version,
+            "recurrence_id": first.recurrence_id,
+            "scheduled_at": first.scheduled_at,
+            "reason": reason,
+            "epoch": epochs.epoch_before_first_claim(first.event_version),
+            "count": count,
+        },
+    )
+
+
+async def forget_cancelled(conn: Connection, event_id: EventId, *, after: datetime) -> None:
+    """Let occurrences to come that were cancelled with their event happen after all."""
+    await conn.execute(FORGET_CANCELLED, {"event_id": event_id, "after": after})
 
 
 async def get(conn: Connection, occurrence_id: OccurrenceId, *, sight: Sight) -> Occurrence:

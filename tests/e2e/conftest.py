@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.e2e.processes import Stack
 from tests.receiver import Receiver
+from tests.servers import Databases
 
 
 @pytest_asyncio.fixture
@@ -18,7 +19,7 @@ async def receiver() -> AsyncGenerator[Receiver]:
 
 
 @pytest_asyncio.fixture
-async def stack(database_url: str, redis_url: str, tmp_path: Path) -> AsyncGenerator[Stack]:
-    """Services of which none runs yet."""
-    async with Stack(database_url, redis_url, tmp_path) as stack:
+async def stack(databases: Databases, redis_url: str, tmp_path: Path) -> AsyncGenerator[Stack]:
+    """Services of which none runs yet, on a database of their own: they make partitions in it."""
+    async with Stack(databases.create(), redis_url, tmp_path) as stack:
         yield stack

@@ -63,6 +63,7 @@ class Stack:
     """Services that share one PostgreSQL and one Redis, and a client of their API."""
 
     def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+        self.database_url = database_url
         self._urls = {"QHRONOS_DATABASE_URL": database_url, "QHRONOS_REDIS_URL": redis_url}
         self._folder = folder
         self._api_port = free_port()

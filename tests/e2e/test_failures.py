@@ -9,10 +9,10 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from deploy.local.postgres import Postgres
-from shared.store.pool import Connection
 from shared.stream.client import Redis, ResponseError
 from shared.stream.deliveries import GROUP, STREAM
 from tests import servers
@@ -29,7 +29,7 @@ def ids_of(requests: list[Request]) -> list[str]:
 
 
 async def test_a_delivery_that_died_with_its_dispatcher_is_made_again_by_another(
-    stack: Stack, receiver: Receiver, conn: Connection
+    stack: Stack, receiver: Receiver
 ) -> None:
     [_, _, first] = await stack.start("api", "scheduler", "dispatcher")
     held, good = Answer(status=200, delay=LEASE), Answer(status=200)
@@ -41,7 +41,8 @@ async def test_a_delivery_that_died_with_its_dispatcher_is_made_again_by_another
     assert await first.ended() == -SIGKILL
     await stack.start("dispatcher")
     # The request may be on the wire, so nobody takes the claim over before its lease ends: let it end now.
-    await conn.execute("UPDATE deliveries SET next_at = now() WHERE leased")
+    async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as conn:
+        await conn.execute("UPDATE deliveries SET next_at = now() WHERE leased")
     requests = await receiver.wait_for(2, within=10)
 
     occurrence_id = event["upcoming"][0]["occurrence_id"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from litestar import Response, delete, get, patch, post, put
 from litestar.params import FromPath
 
-from services.api import answers, bodies, changes, cursors, decoding, drafts, instants
+from services.api import answers, bodies, changes, cursors, decoding, drafts, instants, pauses
 from services.api.answers import EventAnswer, OccurrenceAnswer, Page, UpcomingOccurrence
 from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
+from services.api.findings import Findings
 from services.api.parameters import names
 from services.api.routes.occurrences import page_of_occurrences
 from shared import planning
@@ -15,7 +16,6 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.errors import NotFound
 from shared.store import events, occurrences
-from shared.store.events import Plan
 
 
 @post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403])
@@ -90,6 +90,31 @@ async def trigger_event(request: AnyRequest, event_id: FromPath[str]) -> Respons
     return reply(answers.occurrence(occurrence), status=202)
 
 
+@post("/events/{event_id:str}/pause", needs="write", body=bodies.Pause, answer=EventAnswer, status_code=200,
+      codes=[404, 409])  # fmt: skip
+async def pause_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
+    """Stop an event until it is resumed, or until an instant."""
+    context, caller = context_of(request), caller_of(request)
+    found = Findings(bodies.Pause, await document_of(request))
+    until = found.instant("until")
+    if until is not None and until <= context.clock.now():
+        found.add("/until", "This time has passed.", hint="Leave it out to pause until somebody resumes.")
+    found.raise_if_any()
+    id_ = EventId(id_of(event_id, "event"))
+    return _answer(
+        request, await pauses.pause(context, id_, note=found.value("note", None), until=until, caller=caller)
+    )
+
+
+@post("/events/{event_id:str}/resume", needs="write", body=bodies.Resume, answer=EventAnswer, status_code=200,
+      codes=[404, 409])  # fmt: skip
+async def resume_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
+    """Let a paused or disabled event go on."""
+    context, caller = context_of(request), caller_of(request)
+    wish = decoding.into(bodies.Resume, await document_of(request)).from_
+    return _answer(request, await pauses.resume(context, EventId(id_of(event_id, "event")), wish, caller=caller))
+
+
 @get("/events/{event_id:str}/upcoming", needs="read", query=bodies.UpcomingQuery, answer=Page[UpcomingOccurrence],
      codes=[404])  # fmt: skip
 async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
@@ -97,7 +122,7 @@ async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Respons
     wanted = query_of(request, bodies.UpcomingQuery)
     event = await _visible(request, event_id)
     start = instants.parameter("from", wanted.from_) or context_of(request).clock.now()
-    series = planning.series_of(Plan(event.id, event.version, event.content.timing))
+    series = planning.series_of(planning.plan_of(event))
     return reply({"data": answers.upcoming(series, event.id, start, limit=wanted.limit), "next_cursor": None})
 
 
@@ -146,6 +171,8 @@ ROUTES = [
     change_event,
     delete_event,
     trigger_event,
+    pause_event,
+    resume_event,
     list_upcoming,
     list_occurrences_of_event,
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Response, post
 
-from services.api import answers, bodies, instants, timings
+from services.api import answers, bodies, timings
 from services.api.answers import PreviewAnswer
 from services.api.context import AnyRequest, context_of, document_of, reply
 from services.api.findings import Findings
@@ -16,12 +16,7 @@ async def preview_schedule(request: AnyRequest) -> Response[bytes]:
     context = context_of(request)
     found = Findings(bodies.SchedulePreview, await document_of(request))
     series = timings.series_of(found, now=context.clock.now(), min_interval=context.config.min_interval)
-    start = None
-    if found.given("from"):
-        try:
-            start = instants.with_offset(found.value("from", ""))
-        except ValueError as error:
-            found.add("/from", str(error), hint=instants.HINT, example=instants.EXAMPLE)
+    start = found.instant("from")
     found.raise_if_any()
     if series is None:
         raise AssertionError("a timing that cannot be read leaves an error")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from litestar import Response, post
 
-from services.api import bodies, instants
+from services.api import bodies
 from services.api.answers import TokenAnswer
 from services.api.context import AnyRequest, context_of, document_of, reply
 from services.api.findings import Findings
@@ -27,14 +27,9 @@ async def create_token(request: AnyRequest) -> Response[bytes]:
     context = context_of(request)
     found = Findings(bodies.NewToken, await document_of(request))
     now = context.clock.now().replace(microsecond=0)
-    expires_at = now + DEFAULT_LIFE
-    if found.given("expires_at"):
-        try:
-            expires_at = instants.with_offset(found.value("expires_at", ""))
-        except ValueError as error:
-            found.add("/expires_at", str(error), hint=instants.HINT, example=instants.EXAMPLE)
-        if expires_at <= now:
-            found.add("/expires_at", "This time has passed.", hint="Leave it out for one hour from now.")
+    expires_at = found.instant("expires_at") or now + DEFAULT_LIFE
+    if expires_at <= now:
+        found.add("/expires_at", "This time has passed.", hint="Leave it out for one hour from now.")
     if not found.value("sub", "").isprintable():
         found.add("/sub", "The name holds characters that cannot be printed.", example="alice")
     scope: list[str] = found.value("scope", [])

@@ -36,6 +36,13 @@ ROUTES = [
     Route(method="GET", path="/events/{event}/upcoming", needs="read", ok=200),
     Route(method="GET", path="/events/{event}/occurrences", needs="read", ok=200),
     Route(
+        method="PUT", path="/events/{event}/overrides/{recurrence}", needs="write", ok=200, body={"excluded": True},
+    ),
+    Route(method="GET", path="/events/{event}/overrides", needs="read", ok=200),
+    Route(method="POST", path="/events/{event}/pause", needs="write", ok=200),
+    Route(method="POST", path="/events/{event}/resume", needs="write", ok=200),
+    Route(method="DELETE", path="/events/{event}/overrides/{recurrence}", needs="write", ok=204),
+    Route(
         method="POST", path="/schedules/preview", needs="read", ok=200,
         body={"start_time": "2027-03-20T00:00:00Z", "schedule": "FREQ=DAILY"},
     ),
@@ -54,7 +61,7 @@ def named(route: Route) -> str:
 
 def test_every_route_that_needs_a_token_is_in_the_table() -> None:
     served = {
-        (method, path.replace("{event_id:str}", "{event}").replace("{occurrence_id:str}", "{occurrence}"))
+        (method, path.replace("_id:str}", "}"))
         for handler in application.ROUTES
         if handler.opt["needs"] is not None
         for method in handler.http_methods
@@ -68,7 +75,8 @@ def test_every_route_that_needs_a_token_is_in_the_table() -> None:
 async def ask(api: Api, as_whom: Api, route: Route, tags: list[str]) -> tuple[int, str]:
     """Make the request about an event with these tags; return the status and the code of the problem, if any."""
     event = await api.create(tags=tags)
-    path = route.path.format(event=event["id"], occurrence=event["upcoming"][0]["occurrence_id"])
+    coming = event["upcoming"][0]
+    path = route.path.format(event=event["id"], occurrence=coming["occurrence_id"], recurrence=coming["recurrence_id"])
     body = event_body(tags=tags) if (route.method, route.path) == ("POST", "/events") else route.body
     answer = await as_whom.http.request(route.method, path, json=body)
     if answer.status_code < 400:
@@ -123,7 +131,7 @@ async def test_admins_the_master_and_a_star_reach_every_event(api: Api, who: str
 
 @pytest.mark.parametrize("route", ROUTES, ids=named)
 async def test_without_a_good_token_every_such_route_is_401(api: Api, route: Route) -> None:
-    path = route.path.format(event="x", occurrence="x")
+    path = route.path.format(event="x", occurrence="x", recurrence="x")
     for token in (None, "wrong", "a.b.c", "\xfc"):
         answer = await api.bearing(token).http.request(route.method, path, json=route.body)
 

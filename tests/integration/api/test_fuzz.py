@@ -80,13 +80,13 @@ queries = st.lists(st.tuples(parameters, parameter_values), max_size=4).map(
     lambda pairs: urlencode(pairs, errors="replace").encode()
 )
 segments = st.one_of(
-    st.sampled_from(["{event}", "events", "occurrences", "tokens", "trigger", "attempts", "upcoming", "..", "%00"]),
+    st.sampled_from(["{event}", "events", "occurrences", "tokens", "trigger", "attempts", "overrides", "..", "%00"]),
     st.uuids().map(str),
     st.binary(max_size=8).map(quote),
 )
 routes = st.sampled_from(
     [
-        (method, path.replace("{event_id:str}", "{event}").replace("{occurrence_id:str}", "{occurrence}"))
+        (method, path.replace("_id:str}", "}"))
         for handler in application.ROUTES
         for method in handler.http_methods
         for path in handler.paths
@@ -176,7 +176,9 @@ async def test_no_request_is_answered_with_a_500_and_every_error_is_a_problem(
     path = asked.path
     if "{event}" in path or "{occurrence}" in path:
         event = await api.create(schedule="FREQ=DAILY", rdates=[])
-        path = path.replace("{event}", event["id"]).replace("{occurrence}", event["upcoming"][0]["occurrence_id"])
+        coming = event["upcoming"][0]
+        path = path.replace("{event}", event["id"]).replace("{occurrence}", coming["occurrence_id"])
+        path = path.replace("{recurrence}", coming["recurrence_id"])
 
     seen = await ask(app, msgspec.structs.replace(asked, path=path))
 

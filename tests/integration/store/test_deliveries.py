@@ -126,7 +126,7 @@ class TestClaimDue:
 
         [second] = await deliveries.claim_due(conn, now=NOON + LEASE, limit=1, lease=LEASE)
 
-        assert second == msgspec.structs.replace(first, epoch=first.epoch + 1)
+        assert second == msgspec.structs.replace(first, epoch=first.epoch + 1, claimed_at=second.claimed_at)
         assert not is_first_claim(second.epoch)
 
     async def test_the_lease_of_what_is_not_yet_due_begins_at_its_time(self, conn: Connection) -> None:
@@ -225,7 +225,7 @@ class TestRelease:
         assert await deliveries.release(conn, [first]) == {first.occurrence_id}
 
         [second] = await deliveries.claim_due(conn, now=NOON, limit=1)
-        assert second == msgspec.structs.replace(first, epoch=first.epoch + 1)
+        assert second == msgspec.structs.replace(first, epoch=first.epoch + 1, claimed_at=second.claimed_at)
 
     @pytest.mark.parametrize("off", [-1, 1])
     async def test_a_claim_of_another_epoch_is_not_released(self, conn: Connection, off: int) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,8 +13,9 @@ from shared.domain.deliveries import Finished
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId, trigger_id_at
 from shared.store import attempts, deliveries, partitions
-from shared.store.pool import Connection, Pool
+from shared.store.pool import Connection, Pool, open_pool
 from tests.factories import DAY, NOON, a_waiting, an_event, attempt_of, planned_of, states_of
+from tests.servers import Databases
 
 MONDAY = datetime(2026, 3, 16, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -22,10 +23,24 @@ MILLISECOND = timedelta(milliseconds=1)
 MICROSECOND = timedelta(microseconds=1)
 
 
+@pytest.fixture(scope="module")
+def unpartitioned(databases: Databases) -> Generator[str]:
+    """A database that no scheduler has run on: one makes partitions for good."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
 @pytest_asyncio.fixture
-async def changing(conn: Connection) -> AsyncGenerator[Connection]:
-    """A connection whose partitions are gone after the test."""
-    async with conn.transaction(force_rollback=True):
+async def fresh(unpartitioned: str) -> AsyncGenerator[Pool]:
+    async with open_pool(unpartitioned, name="test", size=2) as pool:
+        yield pool
+
+
+@pytest_asyncio.fixture
+async def changing(fresh: Pool) -> AsyncGenerator[Connection]:
+    """A connection whose work, partitions included, is undone after the test."""
+    async with fresh.connection() as conn, conn.transaction(force_rollback=True):
         yield conn
 
 
@@ -101,10 +116,10 @@ class TestMakeAhead:
 
         assert made == ["occurrences_20260406", "attempts_20260406"]
 
-    async def test_a_second_process_at_the_same_time_makes_none(self, pool: Pool, changing: Connection) -> None:
+    async def test_a_second_process_at_the_same_time_makes_none(self, fresh: Pool, changing: Connection) -> None:
         await partitions.make_ahead(changing, now=NOON, ahead=1)
 
-        async with pool.connection() as other:
+        async with fresh.connection() as other:
             assert await partitions.make_ahead(other, now=NOON, ahead=1) == []
 
     async def test_a_partition_has_the_keys_and_indexes_of_its_table(self, changing: Connection) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from services.dispatcher import judgement
 from shared.domain.attempts import Outcome
-from shared.domain.content import Retry
+from shared.domain.content import Overlap, Retry
 from shared.domain.deliveries import DueDelivery, Finished, Retried
 from tests.factories import HOUR, NOON, SECOND, attempt_of, content_of, due_of, event_of
 
@@ -52,7 +52,7 @@ def test_expiry_counts_from_the_nominal_time_also_on_a_retry() -> None:
 
     end = judgement.instead_of_attempt(due)
 
-    assert end is not None
+    assert isinstance(end, Finished)
     assert (end.status, end.requests) == ("expired", 0)
 
 
@@ -101,3 +101,48 @@ def test_max_age_counts_from_the_nominal_time_to_the_attempts_end(duration_ms: i
     end, _ = judgement.after_attempt(due, attempt, Random(0))
 
     assert isinstance(end, Finished) == buried
+
+
+def paused(**changes: object) -> DueDelivery:
+    return msgspec.structs.replace(due_of(), event_status="paused", **changes)
+
+
+def test_a_pause_skips_what_had_not_begun() -> None:
+    due = paused()
+
+    assert judgement.instead_of_attempt(due) == Finished(due.occurrence_id, due.epoch, "skipped", "paused", 0)
+
+
+def test_a_retry_waits_for_the_end_of_a_pause_without_an_attempt() -> None:
+    due = paused(attempts=2)
+
+    assert judgement.instead_of_attempt(due) == Retried(due.occurrence_id, due.epoch, timedelta(minutes=1), 0)
+
+
+@pytest.mark.parametrize("changes", [{"recurrence_id": None}, {"replay": True}])
+def test_triggers_and_replays_run_while_paused(changes: dict[str, object]) -> None:
+    assert judgement.instead_of_attempt(paused(**changes)) is None
+
+
+def overlapping(overlap: Overlap, *, before: int, attempts: int = 0) -> DueDelivery:
+    due = due_of(attempts=attempts)
+    content = msgspec.structs.replace(due.content, overlap=overlap)
+    return msgspec.structs.replace(due, content=content, unfinished_before=before)
+
+
+@pytest.mark.parametrize(("overlap", "before"), [("skip", 1), ("skip", 2), ("queue_one", 2)])
+def test_an_occurrence_is_skipped_while_others_are_unfinished(overlap: Overlap, before: int) -> None:
+    due = overlapping(overlap, before=before)
+
+    assert judgement.instead_of_attempt(due) == Finished(due.occurrence_id, due.epoch, "skipped", "overlap", 0)
+
+
+def test_one_occurrence_waits_for_its_predecessor() -> None:
+    due = overlapping("queue_one", before=1)
+
+    assert judgement.instead_of_attempt(due) == Retried(due.occurrence_id, due.epoch, timedelta(seconds=1), 0)
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue_one"])
+def test_overlap_does_not_stop_what_has_begun_to_be_delivered(overlap: Overlap) -> None:
+    assert judgement.instead_of_attempt(overlapping(overlap, before=1, attempts=1)) is None

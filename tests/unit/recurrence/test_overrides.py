@@ -122,3 +122,19 @@ def test_the_nearest_to_a_time_before_the_start_are_the_first_three() -> None:
         "2026-11-25T09:00:00",
         "2026-11-26T09:00:00",
     ]
+
+
+def test_the_moved_ones_are_known_by_their_new_times() -> None:
+    overrides = {"2026-11-26T09:00:00": MOVED, "2026-11-25T09:00:00": Override(excluded=True), "nonsense": MOVED}
+
+    [moved] = Overridden(series=DAILY, overrides=overrides).moved
+
+    assert (moved.recurrence_id, text(moved.scheduled_at)) == ("2026-11-26T09:00:00", "2026-11-24T20:00:00Z")
+
+
+def test_the_nearest_to_an_instant_far_beyond_the_end_are_the_last_three() -> None:
+    ended = series_of("FREQ=MINUTELY;UNTIL=20401231T000000Z", "2026-11-24T09:00")
+
+    assert nearest(ended, utc("9998-01-01T00:00:00Z")) == [
+        f"2040-12-{at}" for at in ("30T23:58:00", "30T23:59:00", "31T00:00:00")
+    ]
