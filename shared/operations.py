@@ -35,11 +35,17 @@ async def serve(host: str, port: int, ready: Callable[[], Awaitable[Readiness]])
                 case "/health":
                     self._answer(HTTPStatus.OK, "application/json", b'{"status":"ok"}')
                 case "/ready":
-                    state = asyncio.run_coroutine_threadsafe(ask(), loop).result(_PATIENCE)
-                    status = HTTPStatus.OK if state.status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
-                    self._answer(status, "application/json", msgspec.json.encode(state))
+                    self._answer(*self._readiness())
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"/metrics, /health or /ready\n")
+
+        def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
+            try:
+                state = asyncio.run_coroutine_threadsafe(ask(), loop).result(_PATIENCE)
+            except TimeoutError:
+                return HTTPStatus.SERVICE_UNAVAILABLE, "application/json", b'{"status":"not_ready"}'
+            status = HTTPStatus.OK if state.status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+            return status, "application/json", msgspec.json.encode(state)
 
         def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
             self.send_response(status)
