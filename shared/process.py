@@ -15,10 +15,12 @@ import uvloop
 
 from shared import logging, metrics
 from shared.errors import QhronosError
+from shared.recurrence import TZDATA_VERSION
 from shared.store import schema
 from shared.store.pool import CONNECTION_LOST as POSTGRES_LOST
 from shared.store.pool import Pool
 from shared.stream.client import RedisError
+from shared.version import VERSION
 
 CONNECTION_LOST = (*POSTGRES_LOST, RedisError)
 """What a loop waits out: also a Redis that refuses, as a replica, one that loads or one that is full does."""
@@ -33,6 +35,7 @@ log = structlog.get_logger()
 def run(service: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a process until SIGINT or SIGTERM sets the event that `main` is given."""
     logging.configure(service)
+    log.info("process.started", version=VERSION, tzdata=TZDATA_VERSION)
     try:
         uvloop.run(_until_signalled(main))
     except QhronosError as error:
