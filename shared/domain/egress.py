@@ -16,7 +16,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _NEVER = (
     IPv6Network("::/96"),  # IPv4-compatible, deprecated by RFC 4291
     IPv6Network("64:ff9b:1::/48"),  # local-use NAT64, RFC 8215
-    IPv6Network("2001::/32"),  # Teredo: the address inside is obfuscated
+    IPv6Network("2001::/23"),  # IETF protocol assignments, Teredo and ORCHID among them; Pythons differ on these
     IPv6Network("fec0::/10"),  # site-local, deprecated by RFC 3879
     IPv6Network("3fff::/20"),  # documentation, RFC 9637
     IPv6Network("5f00::/16"),  # SRv6 SIDs, RFC 9602
