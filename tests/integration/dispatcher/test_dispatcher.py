@@ -316,6 +316,8 @@ class TestNotDelivering:
             await world.until_all_are(event, "delivered")
             await world.until_forgotten()
 
+        assert len(receiver.requests) == 1
+
 
 class TestLeases:
     async def test_a_lease_outlasts_the_longest_attempt(self, world: World, receiver: Receiver) -> None:
@@ -363,6 +365,8 @@ class TestRedis:
             await world.publish(await a_claimed(world.conn, event, utc_now() - 2 * SECOND))
             await world.until_all_are(event, "delivered", "delivered")
 
+        assert len(receiver.requests) == 2
+
     async def test_what_is_held_is_delivered_although_redis_forgot_it(self, world: World, receiver: Receiver) -> None:
         event = await an_event(world.conn, to(receiver))
         claim = await a_claimed(world.conn, event, utc_now() + timedelta(milliseconds=300))
@@ -372,6 +376,8 @@ class TestRedis:
             await world.until_read(work, 1)
             await world.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
             await world.until_all_are(event, "delivered")
+
+        assert len(receiver.requests) == 1
 
 
 class TestStopping:
