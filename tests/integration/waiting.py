@@ -27,3 +27,10 @@ async def until_blocked(owner: Connection, waiter: Connection) -> None:
         return bool(row[0])
 
     await until(blocked)
+
+
+async def until_past(conn: Connection, instant: str) -> None:
+    """Return when an instant, as the API answers it, has passed by the database's clock."""
+    await conn.execute(
+        "SELECT pg_sleep(0.01 + greatest(0, extract(epoch FROM %s::timestamptz - clock_timestamp())))", [instant]
+    )

@@ -13,6 +13,7 @@ from shared.store import deliveries, events
 from shared.store.pool import Connection
 from tests.factories import DAY, held_by
 from tests.integration.api.client import Api, Json, assert_problem, in_seconds, pointers
+from tests.integration.waiting import until_past
 
 START = "2027-03-22T09:00:00Z"
 FIRST, SECOND_ONE, THIRD, FOURTH = (f"2027-03-{day}T09:00:00" for day in (22, 23, 24, 25))
@@ -285,7 +286,7 @@ async def test_a_moved_occurrence_whose_own_time_has_passed_can_be_moved_on_but_
     event = await api.create(start_time=in_seconds(1.5), schedule="FREQ=DAILY")
     recurrence_id = event["upcoming"][0]["recurrence_id"]
     await override(api, event, recurrence_id, scheduled_at="2027-03-28T00:00:00Z")
-    await conn.execute("SELECT pg_sleep(2.1)")
+    await until_past(conn, event["upcoming"][0]["scheduled_at"])
     path = f"/events/{event['id']}/overrides/{recurrence_id}"
 
     assert_problem(await api.http.delete(path), 409, "occurrence_due")
@@ -302,7 +303,7 @@ async def test_what_was_moved_earlier_and_has_fired_stays_as_it_was(api: Api, co
     soon = in_seconds(1)
     await override(api, event, THIRD, scheduled_at=soon)
     [claim] = await deliveries.claim_due(conn, limit=10)
-    await conn.execute("SELECT pg_sleep(1.1)")
+    await until_past(conn, soon)
     [due] = await deliveries.begin(conn, [held_by(claim)])
     await deliveries.finish(conn, [Finished(due.occurrence_id, due.epoch, "delivered", None, 1)])
 
@@ -320,7 +321,7 @@ async def test_metadata_and_address_of_an_override_are_sent(api: Api, conn: Conn
     recurrence_id = event["upcoming"][0]["recurrence_id"]
     await override(api, event, recurrence_id, metadata={"b": 1e25}, webhook_url=ELSEWHERE)
     [claim] = await deliveries.claim_due(conn, limit=10)
-    await conn.execute("SELECT pg_sleep(1.1)")
+    await until_past(conn, event["next_at"])
 
     [due] = await deliveries.begin(conn, [held_by(claim)])
 

@@ -10,6 +10,7 @@ from services.scheduler import pauses
 from shared.store.pool import Connection, Pool
 from tests.factories import MINUTE, SECOND, utc_now
 from tests.integration.api.client import Api, Json, assert_problem, in_seconds, pointers
+from tests.integration.waiting import until_past
 
 EVERY_MINUTE = "FREQ=MINUTELY"
 
@@ -83,7 +84,7 @@ async def test_a_single_time_that_passed_in_a_pause_is_skipped_and_completes(api
     event = await api.create(start_time=in_seconds(0.05))
     await post(api, event, "pause")
     await stopped_for(conn, event, 5 * MINUTE)
-    await conn.execute("SELECT pg_sleep(0.06)")
+    await until_past(conn, event["next_at"])
 
     resumed = await post(api, event, "resume")
 
