@@ -6,7 +6,7 @@ moved occurrence has one of its own beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -16,7 +16,7 @@ from shared.domain.deliveries import PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
 from shared.recurrence import Occurrence, Overridden, Series
-from shared.store import deliveries
+from shared.store import deliveries, occurrences
 from shared.store.events import Plan
 from shared.store.pool import Connection
 
@@ -30,10 +30,9 @@ def plan_of(event: Event) -> Plan:
     return Plan(event.id, event.version, content.timing, content.misfire, event.overrides)
 
 
-def series_of(plan: Plan) -> Series | Overridden:
+def series_of(plan: Plan) -> Overridden:
     """Return the instants of an event's timing, as overrides change them."""
-    series = series_of_timing(plan.timing)
-    return Overridden(series=series, overrides=plan.overrides) if plan.overrides else series
+    return Overridden(series=series_of_timing(plan.timing), overrides=plan.overrides)
 
 
 def series_of_timing(timing: Timing) -> Series:
@@ -50,12 +49,6 @@ def series_of_timing(timing: Timing) -> Series:
     )
 
 
-def in_place(plan: Plan, start: datetime) -> Iterator[Occurrence]:
-    """Yield what the chain walks from `start` on, inclusive: the occurrences that are neither moved nor excluded."""
-    series = series_of(plan)
-    return series.in_place(start) if isinstance(series, Overridden) else series.occurrences(start)
-
-
 def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
     """Return the delivery that waits for an occurrence."""
     return PlannedDelivery(
@@ -64,14 +57,14 @@ def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
         event_version=plan.version,
         scheduled_at=occurrence.scheduled_at,
         recurrence_id=occurrence.recurrence_id,
-        chained="moved" not in occurrence.flags and (plan.timing.schedule is not None or bool(plan.timing.rdates)),
+        chained="moved" not in occurrence.flags and plan.timing.recurs,
     )
 
 
-def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, now: datetime, missed: int) -> list[PlannedDelivery]:
+def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, now: datetime, left_out: int) -> list[PlannedDelivery]:
     """Return the deliveries of overdue occurrences: paced, in order, and spread out among events.
 
-    `missed` is the number of those before them that are not delivered.
+    `left_out` is the number of those before them that are not delivered.
     """
     offset = PACE * (plan.event_id.int % 1000 / 1000)
     return [
@@ -79,7 +72,7 @@ def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, now: datetime, misse
             planned(plan, occurrence),
             chained=False,
             catch_up=True,
-            missed_count=missed,
+            missed_count=left_out,
             due_at=now + offset + PACE * number,
         )
         for number, occurrence in enumerate(overdue)
@@ -97,7 +90,7 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
         candidates = [
             (plan, planned(plan, occurrence))
             for plan, after in rest
-            if (occurrence := next((o for o in in_place(plan, after) if o.scheduled_at > after), None)) is not None
+            if (occurrence := _next_in_place(plan, after)) is not None
         ]
         if not candidates:
             break
@@ -109,9 +102,19 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
 
 async def plan_moved(conn: Connection, plan: Plan, *, after: datetime) -> datetime | None:
     """Insert the deliveries of an event's moved occurrences after an instant; return the time of the first new one."""
-    series = series_of(plan)
-    if not isinstance(series, Overridden):
-        return None
-    moved = [planned(plan, occurrence) for occurrence in series.moved if occurrence.scheduled_at > after]
+    moved = [planned(plan, occurrence) for occurrence in series_of(plan).moved if occurrence.scheduled_at > after]
     new = await deliveries.insert(conn, moved) if moved else set[OccurrenceId]()
     return min((d.scheduled_at for d in moved if d.occurrence_id in new), default=None)
+
+
+async def record_excluded(conn: Connection, plan: Plan, *, after: datetime) -> None:
+    """Let the record say which of an event's occurrences after an instant are left out by overrides, and no others."""
+    await occurrences.forget_excluded(conn, plan.event_id, after=after)
+    excluded = [planned(plan, occurrence) for occurrence in series_of(plan).excluded if occurrence.scheduled_at > after]
+    if excluded:
+        await occurrences.record_skipped(conn, excluded, reason="excluded")
+
+
+def _next_in_place(plan: Plan, after: datetime) -> Occurrence | None:
+    """Return what the chain goes on with: the next occurrence that is neither moved nor excluded."""
+    return next((o for o in series_of(plan).in_place(after) if o.scheduled_at > after), None)

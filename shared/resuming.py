@@ -6,14 +6,13 @@ What came due meanwhile is delivered or recorded as skipped, by the wish of whoe
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import islice, takewhile
 from typing import Literal
 
 import msgspec
 
-from shared import planning
+from shared import overdue, planning
 from shared.domain import misfire
-from shared.domain.content import Misfire, MisfirePolicy
+from shared.domain.content import MisfirePolicy
 from shared.domain.events import Event
 from shared.store import deliveries, events, occurrences
 from shared.store.pool import Connection
@@ -21,8 +20,6 @@ from shared.store.pool import Connection
 ResumeFrom = Literal["now", "latest", "all"]
 
 _POLICIES: dict[ResumeFrom, MisfirePolicy] = {"now": "skip", "latest": "latest", "all": "all"}
-_NO_LIMIT = "P3660D"
-_MOST_WALKED = 20_000
 
 
 async def resume(conn: Connection, event: Event, *, since: datetime, now: datetime, wish: ResumeFrom, by: str) -> Event:
@@ -48,13 +45,14 @@ async def resume(conn: Connection, event: Event, *, since: datetime, now: dateti
 async def _settle(conn: Connection, event: Event, *, since: datetime, now: datetime, policy: MisfirePolicy) -> None:
     """Deliver the newest of what came due as the policy says, and record those before them as skipped."""
     plan = planning.plan_of(event)
-    coming = planning.series_of(plan).occurrences(since)
-    due = list(islice(takewhile(lambda o: o.scheduled_at <= now, coming), _MOST_WALKED))
-    times = [o.scheduled_at for o in due]
-    delivered = misfire.newest_to_deliver(times, Misfire(policy=policy, grace=_NO_LIMIT), now=now)
-    skipped = len(due) - delivered
-    if skipped:
-        await occurrences.record_skipped(conn, planning.planned(plan, due[0]), reason="paused", count=skipped)
-    caught_up = planning.caught_up(plan, due[skipped:], now=now, missed=skipped if policy == "latest" else 0)
-    if caught_up:
-        await deliveries.insert(conn, caught_up)
+    series = planning.series_of(plan)
+    first = series.next_after(since, inclusive=True)
+    if first is None or first.scheduled_at > now:
+        return
+    due = overdue.divide(series, since=since, until=now, not_before=since, most=misfire.MOST_DELIVERED[policy])
+    if due.left_out:
+        skipped = planning.planned(plan, first)
+        await occurrences.record_skipped(conn, [skipped], reason="paused", each_counts=due.left_out)
+    if due.delivered:
+        left_out = due.left_out if policy == "latest" else 0
+        await deliveries.insert(conn, planning.caught_up(plan, due.delivered, now=now, left_out=left_out))

@@ -140,6 +140,7 @@ def claimed_of(due_at: datetime = NOON, *, epoch: int = 1) -> ClaimedDelivery:
         due_at=due_at,
         scheduled_at=due_at,
         chained=False,
+        by_timing=True,
         claimed_at=due_at,
     )
 

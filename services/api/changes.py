@@ -76,6 +76,8 @@ async def update(
             has_hmac_secret=draft.hmac_secret is not None if "hmac_secret" in patch else before.has_hmac_secret,
             updated_at=context.clock.now(),
         )
+        if after.content.timing != before.content.timing:
+            await planning.record_excluded(conn, planning.plan_of(after), after=after.updated_at)
         if after.content.timing != before.content.timing and before.status in ("active", "completed"):
             once = before.content.timing.schedule is None
             last_planned_at = await deliveries.unplan(conn, event_id, overdue=once)
@@ -141,7 +143,7 @@ async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timi
     """
     timing = event.content.timing
     is_new = before is None or timing.start_at != before.start_at
-    if timing.schedule is None and not timing.rdates and is_new:
+    if not timing.recurs and is_new:
         after = min(after, timing.start_at - datetime.resolution)
     plan = planning.plan_of(event)
     next_at = (await planning.plan_next(conn, [(plan, after)])).get(event.id)

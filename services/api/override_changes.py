@@ -156,9 +156,11 @@ async def _replan(
         await deliveries.take_back(conn, id_)
     if await deliveries.is_under_way_or_over(conn, id_):
         raise _due(found)
+    plan = planning.plan_of(event)
+    if moves:
+        await planning.record_excluded(conn, plan, after=now)
     if not moves or event.status not in ("active", "completed"):
         return None
-    plan = planning.plan_of(event)
     next_at = await planning.plan_moved(conn, plan, after=time_of(found, after) - datetime.resolution)
     # What is left to the chain begins now: an occurrence whose own time has passed is none of its business any more.
     if found.original_at > now and await deliveries.pull_back(conn, event.id, found.original_at):

@@ -1,72 +1,89 @@
 """Settle what came due while nobody ran, by each event's misfire policy, within the transaction that claimed it.
 
-Of an event's overdue occurrences the newest few are delivered and those before them are missed, as one record with
-their number. The claim that brought this to light is the oldest of them: it becomes the record, or is the first to go.
+Of an event's overdue occurrences the newest few are delivered and those before them are missed. Each moved one has a
+claim, and at its end a record, of its own; those in place have one claim, the oldest of them: it is the first to be
+delivered, or becomes the record of all that are missed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from itertools import islice, takewhile
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from shared import planning
-from shared.domain import misfire
+from shared import overdue, planning
+from shared.domain import durations, epochs, misfire
 from shared.domain.deliveries import ClaimedDelivery, PlannedDelivery
 from shared.domain.ids import EventId, OccurrenceId
 from shared.store import deliveries
 from shared.store.events import Plan
 from shared.store.pool import Connection
 
-MOST_WALKED = 20_000
-"""Occurrences of one event that one pass settles; what is left of a longer outage is settled by the next."""
 
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of overdue claims."""
 
-class Settlement(msgspec.Struct, frozen=True):
-    """What becomes of one overdue claim."""
-
-    missed: int
-    """The claim is missed, with so many in all; 0: it is delivered."""
-    others: list[PlannedDelivery]
+    missed: dict[OccurrenceId, int]
+    """Those that are missed, each with the number of occurrences that its record stands for."""
+    delivered: dict[OccurrenceId, int]
+    """Those that are delivered late, each with the number of those before it that are not."""
+    others: list[PlannedDelivery] = []
     """What else is delivered."""
-    settled_until: datetime
-    """The event is planned on after this."""
 
 
 def is_late(claim: ClaimedDelivery) -> bool:
-    """Tell whether a claim came so late that nobody can have run."""
-    return claim.claimed_at - claim.scheduled_at > misfire.LATE_AFTER
+    """Tell whether a claim is an occurrence's first and came so late that nobody can have run."""
+    return _is_first_by_timing(claim) and claim.claimed_at - claim.scheduled_at > misfire.LATE_AFTER
 
 
 async def settle(
-    conn: Connection, late: Sequence[tuple[ClaimedDelivery, Plan]]
-) -> tuple[set[OccurrenceId], dict[EventId, datetime]]:
-    """Settle late claims; return those that are missed, and after which instant to plan each event on."""
-    settled = [(claim, settlement_of(claim, plan)) for claim, plan in late]
-    missed = {claim.occurrence_id: s.missed for claim, s in settled if s.missed}
+    conn: Connection, claimed: Sequence[ClaimedDelivery], plans: Mapping[EventId, Plan | None]
+) -> set[OccurrenceId]:
+    """Settle what is due of the recurring events that have late claims; return the claims that are missed."""
+    late = {claim.event_id for claim in claimed if is_late(claim)}
+    claims: dict[EventId, list[ClaimedDelivery]] = {}
+    for claim in claimed:
+        if claim.event_id in late and _is_first_by_timing(claim) and claim.scheduled_at <= claim.claimed_at:
+            claims.setdefault(claim.event_id, []).append(claim)
+    recurring = {id_: plan for id_, plan in plans.items() if id_ in late and plan and plan.timing.recurs}
+    settled = [settlement_of(claims[id_], plan) for id_, plan in recurring.items()]
+    missed = {id_: count for each in settled for id_, count in each.missed.items()}
+    delivered = {id_: count for each in settled for id_, count in each.delivered.items()}
     if missed:
         await deliveries.miss(conn, missed)
-    caught_up = [claim.occurrence_id for claim, s in settled if not s.missed]
-    if caught_up:
-        await deliveries.mark_caught_up(conn, caught_up)
-    others = [delivery for _, s in settled for delivery in s.others]
+    if delivered:
+        await deliveries.mark_caught_up(conn, delivered)
+    others = [delivery for each in settled for delivery in each.others]
     if others:
         await deliveries.insert(conn, others)
-    return set(missed), {claim.event_id: s.settled_until for claim, s in settled}
+    return set(missed)
 
 
-def settlement_of(claim: ClaimedDelivery, plan: Plan) -> Settlement:
-    """Decide about an event's overdue occurrences, of which the claim's is the oldest."""
-    now = claim.claimed_at
-    coming = planning.in_place(plan, claim.scheduled_at)
-    due = list(islice(takewhile(lambda o: o.scheduled_at <= now, coming), MOST_WALKED))
-    times = [o.scheduled_at for o in due]
-    whole = len(due) < MOST_WALKED
-    delivered = misfire.newest_to_deliver(times, plan.misfire, now=now) if whole else 0
-    missed = len(due) - delivered
-    others = planning.caught_up(
-        plan, due[max(missed, 1) :], now=now, missed=missed if plan.misfire.policy == "latest" else 0
+def settlement_of(claims: Sequence[ClaimedDelivery], plan: Plan) -> Settlement:
+    """Decide about an event's claims and, where the oldest in place is among them, all that is overdue."""
+    now, series, policy = claims[0].claimed_at, planning.series_of(plan), plan.misfire.policy
+    not_before = now - durations.parse(plan.misfire.grace)
+    since, most = min(claim.scheduled_at for claim in claims), misfire.MOST_DELIVERED[policy]
+    due = overdue.divide(series, since=since, until=now, not_before=not_before, most=most)
+    left_out = due.left_out if policy == "latest" else 0
+    moved = {planning.planned(plan, o).occurrence_id for o in series.moved}
+    newest = {planning.planned(plan, o).occurrence_id for o in due.delivered}
+    # A change of the timing may have left a claim behind that is no occurrence any more: it is judged by itself.
+    strays = {c.occurrence_id for c in claims if not c.chained and c.scheduled_at >= not_before} - moved
+    kept = newest | strays if most else newest
+    delivered = {c.occurrence_id: left_out for c in claims if c.occurrence_id in kept}
+    missed = {c.occurrence_id: 1 for c in claims if c.occurrence_id not in delivered}
+    head = next((c for c in claims if c.chained), None)
+    if head is None:
+        return Settlement(missed=missed, delivered=delivered)
+    in_place = [o for o in due.delivered if "moved" not in o.flags and o.scheduled_at >= head.scheduled_at]
+    if head.occurrence_id in missed:
+        missed[head.occurrence_id] = series.count_in_place(head.scheduled_at, now) - len(in_place)
+    others = [o for o in in_place if o.scheduled_at > head.scheduled_at]
+    return Settlement(
+        missed=missed, delivered=delivered, others=planning.caught_up(plan, others, now=now, left_out=left_out)
     )
-    return Settlement(missed, others, times[-1] if times else claim.scheduled_at)
+
+
+def _is_first_by_timing(claim: ClaimedDelivery) -> bool:
+    return claim.by_timing and epochs.is_first_claim(claim.epoch)

@@ -10,7 +10,6 @@ from services.scheduler import catching_up
 from shared import metrics, planning
 from shared.domain import epochs
 from shared.domain.deliveries import ClaimedDelivery
-from shared.domain.ids import OccurrenceId
 from shared.store import deliveries, events
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
@@ -48,11 +47,11 @@ async def run_once(pool: Pool, redis: Redis) -> timedelta:
 
 
 async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
-    """Plan the successors of first claims; return the claims that stand.
+    """Plan the successors of first claims and settle late ones; return the claims that stand.
 
     An event that is being changed right now is planned by whoever changes it, so its claim is undone.
     """
-    first = [c for c in claimed if c.chained and epochs.is_first_claim(c.epoch)]
+    first = [c for c in claimed if (c.chained and epochs.is_first_claim(c.epoch)) or catching_up.is_late(c)]
     if not first:
         return claimed
     plans = await events.to_plan(conn, [c.event_id for c in first])
@@ -61,10 +60,9 @@ async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[Cla
         await deliveries.unclaim(conn, list(undone))
         metrics.RELEASED.labels(why="event_in_change").inc(len(undone))
     planned = [(c, plan) for c in first if (plan := plans.get(c.event_id)) is not None]
-    late = [(c, plan) for c, plan in planned if catching_up.is_late(c)]
-    missed, settled_until = await catching_up.settle(conn, late) if late else (set[OccurrenceId](), {})
+    missed = await catching_up.settle(conn, claimed, plans)
     metrics.MISSED.inc(len(missed))
-    wanted = [(plan, settled_until.get(c.event_id, c.scheduled_at)) for c, plan in planned]
+    wanted = [(plan, c.claimed_at if catching_up.is_late(c) else c.scheduled_at) for c, plan in planned if c.chained]
     metrics.PLANNED.inc(len(await planning.plan_next(conn, wanted)))
     return [c for c in claimed if c.occurrence_id not in undone | missed]
 

@@ -61,6 +61,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     exdates: tuple[datetime, ...] = ()
     dst_gap: DstGap = "shift"
 
+    @property
+    def recurs(self) -> bool:
+        """Whether there may be more than one occurrence."""
+        return self.schedule is not None or bool(self.rdates)
+
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """One version of an event."""

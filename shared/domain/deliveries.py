@@ -42,6 +42,8 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     scheduled_at: datetime
     chained: bool
+    by_timing: bool
+    """Its event's timing asks for it now: no trigger, no replay, nothing that was settled after an outage."""
     claimed_at: datetime
 
 

@@ -7,6 +7,7 @@ from shared.recurrence.counting import total
 from shared.recurrence.objects import rule_from_object
 from shared.recurrence.overrides import Overridden, find, nearest, resolve
 from shared.recurrence.parse import parse_rule
+from shared.recurrence.past import newest
 from shared.recurrence.rule import Freq, Rule
 from shared.recurrence.series import DstGap, Occurrence, Series
 from shared.recurrence.summary import summary
@@ -23,6 +24,7 @@ __all__ = [
     "Series",
     "find",
     "nearest",
+    "newest",
     "parse_rule",
     "resolve",
     "rule_from_object",

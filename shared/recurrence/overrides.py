@@ -6,18 +6,18 @@ the series does not (or no longer) have is an orphan: kept, reported, never due.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from heapq import merge
-from itertools import islice, takewhile
+from itertools import islice
 
 import msgspec
 
 from shared.domain.overrides import Override
 from shared.errors import InvalidSchedule
-from shared.recurrence.parse import parse_rule
+from shared.recurrence import counting
+from shared.recurrence.past import newest
 from shared.recurrence.series import Occurrence, Series
 from shared.recurrence.zones import FIRST_YEAR, LAST_YEAR, instant_of, zone_of
 
@@ -44,13 +44,28 @@ class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def in_place(self, start: datetime | None = None) -> Iterator[Occurrence]:
         """Yield only the occurrences that are neither moved nor excluded."""
-        displaced = {found.recurrence_id for found, override in self._known if _displaces(override, found)}
-        return (o for o in self.series.occurrences(start) if o.recurrence_id not in displaced)
+        displaced = {found.recurrence_id for found in self._displaced}
+        found = self.series.occurrences(start)
+        return (o for o in found if o.recurrence_id not in displaced) if displaced else found
+
+    def count_due(self, since: datetime, until: datetime) -> int:
+        """Return how many occurrences are due in [since, until], moved ones where they were moved to."""
+        return self.count_in_place(since, until) + sum(since <= o.scheduled_at <= until for o in self._moved)
+
+    def count_in_place(self, since: datetime, until: datetime) -> int:
+        """Return how many of those in [since, until] are neither moved nor excluded; see `counting.in_span`."""
+        displaced = sum(since <= o.original_at <= until for o in self._displaced)
+        return counting.in_span(self.series, since, until) - displaced
 
     @property
     def moved(self) -> Sequence[Occurrence]:
         """The occurrences that were moved, by their new times."""
         return self._moved
+
+    @property
+    def excluded(self) -> Sequence[Occurrence]:
+        """The occurrences that were left out."""
+        return [found for found, override in self._known if override.excluded]
 
     @cached_property
     def orphans(self) -> tuple[str, ...]:
@@ -61,6 +76,10 @@ class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _known(self) -> list[tuple[Occurrence, Override]]:
         pairs = ((find(self.series, key), override) for key, override in self.overrides.items())
         return [(found, override) for found, override in pairs if found is not None]
+
+    @cached_property
+    def _displaced(self) -> list[Occurrence]:
+        return [found for found, override in self._known if _displaces(override, found)]
 
     @cached_property
     def _moved(self) -> list[Occurrence]:
@@ -94,7 +113,9 @@ def resolve(series: Series, recurrence_id: str) -> Occurrence:
 def nearest(series: Series, instant: datetime) -> list[str]:
     """Return the recurrence_ids of the three occurrences nearest to an instant, in order of time."""
     instant = min(instant, _end_of(series) or instant)
-    near = [*_before(series, instant), *islice(series.occurrences(instant), _OFFERED)]
+    beginning = min((series.start_at, *series.rdates))
+    before = newest(series, since=beginning, until=instant - datetime.resolution, most=_OFFERED)
+    near = [*before, *islice(series.occurrences(instant), _OFFERED)]
     near = sorted(near, key=lambda o: abs(o.scheduled_at - instant))[:_OFFERED]
     return [o.recurrence_id for o in sorted(near, key=lambda o: o.scheduled_at)]
 
@@ -103,20 +124,7 @@ def _end_of(series: Series) -> datetime | None:
     """Return an instant after which nothing comes, so that nobody looks for the last occurrence from far beyond it."""
     if series.rule is None:
         return max((series.start_at, *series.rdates))
-    until = series.effective_until or parse_rule(series.rule).until
-    return None if until is None else max((until, *series.rdates))
-
-
-def _before(series: Series, instant: datetime) -> list[Occurrence]:
-    """Return the last three occurrences before an instant, looking back ever further."""
-    beginning = min((series.start_at, *series.rdates))
-    back = timedelta(minutes=1)
-    while True:
-        since = max(beginning, instant - back) if instant - beginning > back else beginning
-        found = deque(takewhile(lambda o: o.scheduled_at < instant, series.occurrences(since)), maxlen=_OFFERED)
-        if len(found) == _OFFERED or since == beginning:
-            return list(found)
-        back *= 4
+    return None if series.until is None else max((series.until, *series.rdates))
 
 
 def _instant(series: Series, recurrence_id: str) -> datetime | None:

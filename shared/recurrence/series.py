@@ -105,7 +105,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 yield Moment(self.start_at.astimezone(UTC), self.start_local)
             return
         low = BEGIN if start is None else seconds_of(start)
-        until = END if self._until is None else seconds_of(self._until)
+        until = END if self.until is None else seconds_of(self.until)
         for at, local in self.seconds_from(max(low, self._start)):
             if at > until:
                 return
@@ -194,7 +194,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return next(stepped.walk(local), None) == local and not (self.dst_gap == "skip" and self._starts_in_gap)
 
     @cached_property
-    def _until(self) -> datetime | None:
+    def until(self) -> datetime | None:
+        """The last instant that UNTIL or COUNT allows; None where the rule has no end."""
         return self.effective_until or (parse_rule(self.rule).until if self.rule else None)
 
     @cached_property

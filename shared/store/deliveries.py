@@ -60,6 +60,7 @@ CLAIM: LiteralString = """
                 LIMIT %(limit)s
                   FOR NO KEY UPDATE SKIP LOCKED))
  RETURNING d.occurrence_id, d.event_id, d.epoch, d.due_at, d.scheduled_at, d.chained,
+           d.recurrence_id IS NOT NULL AND NOT d.replay AND NOT d.catch_up,
            coalesce(%(now)s::timestamptz, now())
 """
 
@@ -70,7 +71,10 @@ UNCLAIM: LiteralString = """
 """
 
 CATCH_UP: LiteralString = """
-    UPDATE deliveries SET catch_up = true WHERE occurrence_id = ANY (%(ids)s)
+    UPDATE deliveries AS d
+       SET catch_up = true, missed_count = late.count
+      FROM unnest(%(ids)s::uuid[], %(counts)s::integer[]) AS late(occurrence_id, count)
+     WHERE d.occurrence_id = late.occurrence_id
 """
 
 MISS: LiteralString = """
@@ -203,7 +207,7 @@ TAKE_BACK: LiteralString = """
 
 IS_UNDER_WAY_OR_OVER: LiteralString = """
     SELECT EXISTS (SELECT FROM deliveries WHERE occurrence_id = %(id)s AND (attempts > 0 OR begun OR replay))
-        OR EXISTS (SELECT FROM occurrences WHERE id = %(id)s)
+        OR EXISTS (SELECT FROM occurrences WHERE id = %(id)s AND status_reason IS DISTINCT FROM 'excluded')
 """
 
 IS_LIVE: LiteralString = "SELECT 1 FROM deliveries WHERE occurrence_id = %(id)s"
@@ -265,10 +269,13 @@ async def claim_due(
             due_at=due_at,
             scheduled_at=scheduled_at,
             chained=chained,
+            by_timing=by_timing,
             claimed_at=claimed_at,
         )
-        for occurrence_id, event_id, epoch, due_at, scheduled_at, chained, claimed_at in await cursor.fetchall()
-    ]
+        for (
+            occurrence_id, event_id, epoch, due_at, scheduled_at, chained, by_timing, claimed_at,
+        ) in await cursor.fetchall()
+    ]  # fmt: skip
 
 
 async def unclaim(conn: Connection, ids: Sequence[OccurrenceId]) -> None:
@@ -276,9 +283,9 @@ async def unclaim(conn: Connection, ids: Sequence[OccurrenceId]) -> None:
     await conn.execute(UNCLAIM, {"ids": list(ids)})
 
 
-async def mark_caught_up(conn: Connection, ids: Sequence[OccurrenceId]) -> None:
-    """Let claims of this transaction say that they are delivered late because nobody ran."""
-    await conn.execute(CATCH_UP, {"ids": list(ids)})
+async def mark_caught_up(conn: Connection, counts: Mapping[OccurrenceId, int]) -> None:
+    """Let claims of this transaction say that they are late because nobody ran, and how many before them are missed."""
+    await conn.execute(CATCH_UP, {"ids": list(counts), "counts": list(counts.values())})
 
 
 async def miss(conn: Connection, counts: Mapping[OccurrenceId, int]) -> None:
@@ -393,7 +400,7 @@ async def take_back(conn: Connection, occurrence_id: OccurrenceId) -> None:
 
 
 async def is_under_way_or_over(conn: Connection, occurrence_id: OccurrenceId) -> bool:
-    """Tell whether an attempt for an occurrence has begun, or its record is written."""
+    """Tell whether an attempt for an occurrence has begun, or a record says how it ended."""
     cursor = await conn.execute(IS_UNDER_WAY_OR_OVER, {"id": occurrence_id}, binary=True)
     [(found,)] = await cursor.fetchall()
     return found

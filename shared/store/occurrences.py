@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
@@ -55,9 +55,16 @@ NEWEST: LiteralString = " ORDER BY o.id DESC LIMIT %(limit)s"
 SKIPPED: LiteralString = """
     INSERT INTO occurrences (id, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,
                              epoch, attempt_count, missed_count, created_at)
-    VALUES (%(id)s, %(event_id)s, %(version)s, %(recurrence_id)s, %(scheduled_at)s, 'skipped', %(reason)s,
-            %(epoch)s, 0, %(count)s, now())
+    SELECT id, event_id, version, recurrence_id, scheduled_at, 'skipped', %(reason)s, epoch, 0, count, now()
+      FROM unnest(%(ids)s::uuid[], %(event_ids)s::uuid[], %(versions)s::integer[], %(recurrence_ids)s::text[],
+                  %(scheduled)s::timestamptz[], %(epochs)s::bigint[], %(counts)s::integer[])
+        AS skipped(id, event_id, version, recurrence_id, scheduled_at, epoch, count)
         ON CONFLICT (id) DO NOTHING
+"""
+
+FORGET_EXCLUDED: LiteralString = """
+    DELETE FROM occurrences
+     WHERE event_id = %(event_id)s AND status = 'skipped' AND status_reason = 'excluded' AND scheduled_at > %(after)s
 """
 
 FORGET_CANCELLED: LiteralString = """
@@ -67,21 +74,28 @@ FORGET_CANCELLED: LiteralString = """
 """
 
 
-async def record_skipped(conn: Connection, first: PlannedDelivery, *, reason: str, count: int) -> None:
-    """Record that `count` occurrences, of which this is the first, were not delivered."""
+async def record_skipped(
+    conn: Connection, skipped: Sequence[PlannedDelivery], *, reason: str, each_counts: int = 1
+) -> None:
+    """Record what is not delivered; each record may stand for more than one occurrence, its own the first."""
     await conn.execute(
         SKIPPED,
         {
-            "id": first.occurrence_id,
-            "event_id": first.event_id,
-            "version": first.event_version,
-            "recurrence_id": first.recurrence_id,
-            "scheduled_at": first.scheduled_at,
+            "ids": [s.occurrence_id for s in skipped],
+            "event_ids": [s.event_id for s in skipped],
+            "versions": [s.event_version for s in skipped],
+            "recurrence_ids": [s.recurrence_id for s in skipped],
+            "scheduled": [s.scheduled_at for s in skipped],
+            "epochs": [epochs.epoch_before_first_claim(s.event_version) for s in skipped],
+            "counts": [each_counts] * len(skipped),
             "reason": reason,
-            "epoch": epochs.epoch_before_first_claim(first.event_version),
-            "count": count,
         },
     )
+
+
+async def forget_excluded(conn: Connection, event_id: EventId, *, after: datetime) -> None:
+    """Drop the records of an event's occurrences to come that were left out by overrides."""
+    await conn.execute(FORGET_EXCLUDED, {"event_id": event_id, "after": after})
 
 
 async def forget_cancelled(conn: Connection, event_id: EventId, *, after: datetime) -> None:

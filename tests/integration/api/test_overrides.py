@@ -37,7 +37,7 @@ async def restore(api: Api, event: Json, recurrence_id: str) -> None:
 
 async def waiting(api: Api, event: Json) -> dict[str, str]:
     """Return the times of the deliveries that wait, by recurrence_id, and make sure that they are what is shown."""
-    found = await api.occurrences_of(event)
+    found = [each for each in await api.occurrences_of(event) if each["status"] == "scheduled"]
     shown = (await api.read(f"/events/{event['id']}/upcoming", limit=1000))["data"]
     times = {each["occurrence_id"]: each["scheduled_at"] for each in shown}
     for each in found:
@@ -122,13 +122,54 @@ async def test_excluding_the_next_occurrence_plans_the_one_after_it(api: Api) ->
 
 async def test_excluding_a_later_occurrence_leaves_the_next_alone(api: Api) -> None:
     event = await daily(api)
-    before = await api.occurrences_of(event)
+    before = await waiting(api, event)
 
     await override(api, event, THIRD, excluded=True)
 
-    assert await api.occurrences_of(event) == before
+    assert await waiting(api, event) == before
     shown = (await api.read(f"/events/{event['id']}"))["upcoming"]
     assert THIRD not in [each["recurrence_id"] for each in shown]
+
+
+async def excluded(api: Api, event: Json) -> list[tuple[str, str, str]]:
+    found = await api.read(f"/events/{event['id']}/occurrences", status="skipped")
+    return [(each["recurrence_id"], each["scheduled_at"], each["status_reason"]) for each in found["data"]]
+
+
+async def test_an_excluded_occurrence_has_a_record_until_it_is_let_back(api: Api) -> None:
+    event = await daily(api)
+
+    await override(api, event, FIRST, excluded=True)
+    await override(api, event, THIRD, excluded=True)
+    await override(api, event, THIRD, excluded=True)
+
+    assert await excluded(api, event) == [(THIRD, "2027-03-24T09:00:00Z", "excluded"), (FIRST, START, "excluded")]
+    await override(api, event, FIRST, metadata={"b": 2})
+    await restore(api, event, THIRD)
+    assert await excluded(api, event) == []
+    assert await waiting(api, event) == {FIRST: START}
+
+
+async def test_a_paused_event_records_what_is_excluded(api: Api) -> None:
+    event = await daily(api)
+    await api.http.post(f"/events/{event['id']}/pause", json={})
+
+    await override(api, event, FIRST, excluded=True)
+
+    assert [each[0] for each in await excluded(api, event)] == [FIRST]
+    await api.http.post(f"/events/{event['id']}/resume", json={})
+    assert await waiting(api, event) == {SECOND_ONE: "2027-03-23T09:00:00Z"}
+
+
+async def test_the_records_of_what_is_excluded_follow_a_change_of_the_timing(api: Api) -> None:
+    event = await daily(api)
+    await override(api, event, SECOND_ONE, excluded=True)
+
+    await api.change(event, schedule="FREQ=DAILY;INTERVAL=2")
+    assert await excluded(api, event) == []
+
+    await api.change(event, schedule="FREQ=DAILY")
+    assert [each[0] for each in await excluded(api, event)] == [SECOND_ONE]
 
 
 async def test_moving_the_next_occurrence_later_lets_both_wait(api: Api) -> None:
