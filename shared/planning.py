@@ -61,19 +61,18 @@ def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
     )
 
 
-def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, now: datetime, left_out: int) -> list[PlannedDelivery]:
-    """Return the deliveries of overdue occurrences: paced, in order, and spread out among events.
+def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, begin: datetime, left_out: int) -> list[PlannedDelivery]:
+    """Return the deliveries of overdue occurrences, in order, one a second from `begin` on.
 
     `left_out` is the number of those before them that are not delivered.
     """
-    offset = PACE * (plan.event_id.int % 1000 / 1000)
     return [
         msgspec.structs.replace(
             planned(plan, occurrence),
             chained=False,
             catch_up=True,
             missed_count=left_out,
-            due_at=now + offset + PACE * number,
+            due_at=begin + PACE * number,
         )
         for number, occurrence in enumerate(overdue)
     ]

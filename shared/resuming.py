@@ -55,4 +55,4 @@ async def _settle(conn: Connection, event: Event, *, since: datetime, now: datet
         await occurrences.record_skipped(conn, [skipped], reason="paused", each_counts=due.left_out)
     if due.delivered:
         left_out = due.left_out if policy == "latest" else 0
-        await deliveries.insert(conn, planning.caught_up(plan, due.delivered, now=now, left_out=left_out))
+        await deliveries.insert(conn, planning.caught_up(plan, due.delivered, begin=now, left_out=left_out))

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from services.scheduler import claimer, maintenance, pauses
+from services.scheduler.catching_up import Pace
 from services.scheduler.settings import SchedulerSettings
 from shared import operations, process, readiness, settings
 from shared.store.pool import Pool, open_pool
@@ -24,17 +25,17 @@ async def serve(config: SchedulerSettings, stop: asyncio.Event) -> None:
         operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
     ):
         await process.wait_for_schema(pool, stop)
-        wake = asyncio.Event()
+        wake, pace = asyncio.Event(), Pace()
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(process.repeat("claim", lambda: _claim(pool, redis, wake), stop, wake=wake))
+            loops.create_task(process.repeat("claim", lambda: _claim(pool, redis, pace, wake), stop, wake=wake))
             loops.create_task(process.repeat("pauses", lambda: pauses.run_once(pool), stop))
             loops.create_task(process.repeat("maintain", lambda: maintenance.run_once(pool), stop))
             loops.create_task(process.repeat("listen", lambda: _listen(listening, wake, stop), stop))
 
 
-async def _claim(pool: Pool, redis: Redis, wake: asyncio.Event) -> timedelta:
+async def _claim(pool: Pool, redis: Redis, pace: Pace, wake: asyncio.Event) -> timedelta:
     wake.clear()
-    return await claimer.run_once(pool, redis)
+    return await claimer.run_once(pool, redis, pace)
 
 
 async def _listen(redis: Redis, wake: asyncio.Event, stop: asyncio.Event) -> timedelta:

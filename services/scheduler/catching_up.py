@@ -8,6 +8,7 @@ delivered, or becomes the record of all that are missed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -15,9 +16,26 @@ from shared import overdue, planning
 from shared.domain import durations, epochs, misfire
 from shared.domain.deliveries import ClaimedDelivery, PlannedDelivery
 from shared.domain.ids import EventId, OccurrenceId
+from shared.recurrence import Occurrence
 from shared.store import deliveries
 from shared.store.events import Plan
 from shared.store.pool import Connection
+
+
+class Pace:
+    """When the occurrences of one event after the other may be caught up on, so that they never come all at once."""
+
+    EACH = timedelta(milliseconds=2)
+    """What one delivery takes of a scheduler's time for late ones; the rest is for what is due now."""
+
+    def __init__(self) -> None:
+        self._free_at = datetime.min.replace(tzinfo=UTC)
+
+    def begin(self, number: int, *, now: datetime) -> datetime:
+        """Return when the first of an event's `number` late deliveries may go out."""
+        begin = max(now, self._free_at)
+        self._free_at = begin + self.EACH * number
+        return begin
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,8 +45,10 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """Those that are missed, each with the number of occurrences that its record stands for."""
     delivered: dict[OccurrenceId, int]
     """Those that are delivered late, each with the number of those before it that are not."""
-    others: list[PlannedDelivery] = []
+    others: list[Occurrence] = []
     """What else is delivered."""
+    left_out: int = 0
+    """How many occurrences before those are not."""
 
 
 def is_late(claim: ClaimedDelivery) -> bool:
@@ -37,7 +57,7 @@ def is_late(claim: ClaimedDelivery) -> bool:
 
 
 async def settle(
-    conn: Connection, claimed: Sequence[ClaimedDelivery], plans: Mapping[EventId, Plan | None]
+    conn: Connection, claimed: Sequence[ClaimedDelivery], plans: Mapping[EventId, Plan | None], pace: Pace
 ) -> set[OccurrenceId]:
     """Settle what is due of the recurring events that have late claims; return the claims that are missed."""
     late = {claim.event_id for claim in claimed if is_late(claim)}
@@ -46,14 +66,21 @@ async def settle(
         if claim.event_id in late and _is_first_by_timing(claim) and claim.scheduled_at <= claim.claimed_at:
             claims.setdefault(claim.event_id, []).append(claim)
     recurring = {id_: plan for id_, plan in plans.items() if id_ in late and plan and plan.timing.recurs}
-    settled = [settlement_of(claims[id_], plan) for id_, plan in recurring.items()]
-    missed = {id_: count for each in settled for id_, count in each.missed.items()}
-    delivered = {id_: count for each in settled for id_, count in each.delivered.items()}
+    missed: dict[OccurrenceId, int] = {}
+    delivered: dict[OccurrenceId, int] = {}
+    others: list[PlannedDelivery] = []
+    for id_, plan in recurring.items():
+        settled = settlement_of(claims[id_], plan)
+        missed |= settled.missed
+        delivered |= settled.delivered
+        begin = pace.begin(len(settled.others), now=claims[id_][0].claimed_at)
+        if settled.delivered:
+            begin += planning.PACE  # those are on their way already, and come first
+        others += planning.caught_up(plan, settled.others, begin=begin, left_out=settled.left_out)
     if missed:
         await deliveries.miss(conn, missed)
     if delivered:
         await deliveries.mark_caught_up(conn, delivered)
-    others = [delivery for each in settled for delivery in each.others]
     if others:
         await deliveries.insert(conn, others)
     return set(missed)
@@ -80,9 +107,7 @@ def settlement_of(claims: Sequence[ClaimedDelivery], plan: Plan) -> Settlement:
     if head.occurrence_id in missed:
         missed[head.occurrence_id] = series.count_in_place(head.scheduled_at, now) - len(in_place)
     others = [o for o in in_place if o.scheduled_at > head.scheduled_at]
-    return Settlement(
-        missed=missed, delivered=delivered, others=planning.caught_up(plan, others, now=now, left_out=left_out)
-    )
+    return Settlement(missed=missed, delivered=delivered, others=others, left_out=left_out)
 
 
 def _is_first_by_timing(claim: ClaimedDelivery) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from services.scheduler import catching_up
+from services.scheduler.catching_up import Pace
 from shared import metrics, planning
 from shared.domain import epochs
 from shared.domain.deliveries import ClaimedDelivery
@@ -15,7 +16,9 @@ from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
 from shared.stream.client import Redis
 
-BATCH = 500
+BATCH = 400
+NEWEST = 200
+"""Claimed beside a full batch: what has just come due does not wait until a backlog is worked off."""
 LONGEST_SLEEP = timedelta(seconds=1)
 """A nudge that is lost costs no more."""
 SHORTEST_SLEEP = timedelta(milliseconds=20)
@@ -26,7 +29,7 @@ FULL_STREAM_SLEEP = timedelta(milliseconds=50)
 log = structlog.get_logger()
 
 
-async def run_once(pool: Pool, redis: Redis) -> timedelta:
+async def run_once(pool: Pool, redis: Redis, pace: Pace) -> timedelta:
     """Make one pass and return how long to sleep unless something new comes in.
 
     Nothing is claimed while Redis is out of reach or dispatchers do not keep up: what waits in PostgreSQL can still be
@@ -36,17 +39,17 @@ async def run_once(pool: Pool, redis: Redis) -> timedelta:
         return FULL_STREAM_SLEEP
     async with pool.connection() as conn:
         async with conn.transaction():
-            claimed = await _plan_on(conn, await deliveries.claim_due(conn, limit=BATCH))
+            claimed = await _plan_on(conn, await deliveries.claim_due(conn, limit=BATCH, newest=NEWEST), pace)
         metrics.CLAIMED.inc(len(claimed))
-        if claimed and not await _publish(conn, redis, claimed):
+        if claimed and not await _publish(conn, redis, sorted(claimed, key=lambda claim: claim.due_at)):
             return LONGEST_SLEEP
-        if len(claimed) == BATCH:
+        if len(claimed) >= BATCH:
             return timedelta(0)
         until_next = await deliveries.until_next(conn)
     return LONGEST_SLEEP if until_next is None else min(LONGEST_SLEEP, max(SHORTEST_SLEEP, until_next))
 
 
-async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
+async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery], pace: Pace) -> list[ClaimedDelivery]:
     """Plan the successors of first claims and settle late ones; return the claims that stand.
 
     An event that is being changed right now is planned by whoever changes it, so its claim is undone.
@@ -60,7 +63,7 @@ async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery]) -> list[Cla
         await deliveries.unclaim(conn, list(undone))
         metrics.RELEASED.labels(why="event_in_change").inc(len(undone))
     planned = [(c, plan) for c in first if (plan := plans.get(c.event_id)) is not None]
-    missed = await catching_up.settle(conn, claimed, plans)
+    missed = await catching_up.settle(conn, claimed, plans, pace)
     metrics.MISSED.inc(len(missed))
     wanted = [(plan, c.claimed_at if catching_up.is_late(c) else c.scheduled_at) for c, plan in planned if c.chained]
     metrics.PLANNED.inc(len(await planning.plan_next(conn, wanted)))

@@ -45,6 +45,7 @@ INSERT: LiteralString = """
  RETURNING occurrence_id
 """
 
+# Beside what has been due the longest, some of what comes due last: no backlog stands in the way of the present.
 CLAIM: LiteralString = """
     UPDATE deliveries AS d
        SET epoch = d.epoch + 1,
@@ -52,12 +53,21 @@ CLAIM: LiteralString = """
            leased = true,
            begun = false,
            updated_at = coalesce(%(now)s::timestamptz, now())
-     WHERE d.ctid = ANY (ARRAY (
+     WHERE d.ctid = ANY (
+               ARRAY (
                SELECT ctid FROM deliveries
                 WHERE next_at <= coalesce(%(now)s::timestamptz, now()) + %(horizon)s
                   AND (NOT leased OR next_at <= coalesce(%(now)s::timestamptz, now()))
                 ORDER BY next_at
                 LIMIT %(limit)s
+                  FOR NO KEY UPDATE SKIP LOCKED)
+               ||
+               ARRAY (
+               SELECT ctid FROM deliveries
+                WHERE next_at <= coalesce(%(now)s::timestamptz, now()) + %(horizon)s
+                  AND (NOT leased OR next_at <= coalesce(%(now)s::timestamptz, now()))
+                ORDER BY next_at DESC
+                LIMIT %(newest)s
                   FOR NO KEY UPDATE SKIP LOCKED))
  RETURNING d.occurrence_id, d.event_id, d.epoch, d.due_at, d.scheduled_at, d.chained,
            d.recurrence_id IS NOT NULL AND NOT d.replay AND NOT d.catch_up,
@@ -254,12 +264,16 @@ async def claim_due(
     conn: Connection,
     *,
     limit: int,
+    newest: int = 0,
     now: datetime | None = None,
     horizon: timedelta = HORIZON,
     lease: timedelta = LEASE,
 ) -> list[ClaimedDelivery]:
-    """Take what comes due within the horizon, and what another process let its lease run out on."""
-    parameters = {"now": now, "horizon": horizon, "lease": lease, "limit": limit}
+    """Take what comes due within the horizon, and what another process let its lease run out on.
+
+    That is up to `limit` of those that are due first and up to `newest` of those that are due last, in any order.
+    """
+    parameters = {"now": now, "horizon": horizon, "lease": lease, "limit": limit, "newest": newest}
     cursor = await conn.execute(CLAIM, parameters, binary=True)
     return [
         ClaimedDelivery(

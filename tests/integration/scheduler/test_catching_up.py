@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from services.scheduler import claimer
+from services.scheduler.catching_up import Pace
 from shared.domain.content import Misfire, MisfirePolicy
 from shared.domain.events import Event
 from shared.domain.overrides import StoredOverride
@@ -83,7 +84,7 @@ async def test_latest_delivers_the_newest_and_counts_those_before_it(
 ) -> None:
     start = await after_an_outage(conn, Misfire(policy="latest"))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     newest = start + (DUE - 1) * MINUTE
     assert await live(conn) == [(newest, True, DUE - 1)]
@@ -94,7 +95,7 @@ async def test_latest_delivers_the_newest_and_counts_those_before_it(
 async def test_all_delivers_the_newest_hundred_in_order_and_paced(pool: Pool, conn: Connection, redis: Redis) -> None:
     start = await after_an_outage(conn, Misfire(policy="all"))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     expected = [start + n * MINUTE for n in range(DUE - 100, DUE)]
     assert [at for at, _, _ in await live(conn)] == expected
@@ -108,7 +109,7 @@ async def test_all_delivers_the_newest_hundred_in_order_and_paced(pool: Pool, co
 async def test_skip_delivers_none_of_them(pool: Pool, conn: Connection, redis: Redis) -> None:
     start = await after_an_outage(conn, Misfire(policy="skip"))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == []
     assert await records(conn) == [("missed", "misfire", start, DUE)]
@@ -120,7 +121,7 @@ async def test_what_is_older_than_the_grace_is_missed_whatever_the_policy(
 ) -> None:
     start = await after_an_outage(conn, Misfire(policy="all", grace="PT5M30S"))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert len(await live(conn)) == 6
     assert await records(conn) == [("missed", "misfire", start, DUE - 6)]
@@ -135,7 +136,7 @@ async def test_a_single_late_one_is_delivered_as_it_is(
     event = await an_event(conn, content)
     await a_waiting(conn, event, at, chained=True)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == [(at, True, 0)]
     assert await records(conn) == []
@@ -147,7 +148,7 @@ async def test_a_little_late_is_no_misfire(pool: Pool, conn: Connection, redis: 
                                                          misfire=Misfire(policy="skip")))  # fmt: skip
     await a_waiting(conn, event, at, chained=True)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == [(at, False, 0)]
 
@@ -157,17 +158,17 @@ async def test_a_single_time_is_delivered_however_late(pool: Pool, conn: Connect
     event = await an_event(conn, msgspec.structs.replace(content_of(timing_of(at)), misfire=Misfire(policy="skip")))
     await a_waiting(conn, event, at)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == [(at, False, 0)]
 
 
 async def test_settling_again_settles_nothing(pool: Pool, conn: Connection, redis: Redis) -> None:
     await after_an_outage(conn, Misfire(policy="latest"))
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
     settled: Mapping[str, object] = {"live": await live(conn), "records": await records(conn)}
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert {"live": await live(conn), "records": await records(conn)} == settled
 
@@ -177,7 +178,7 @@ async def test_of_an_outage_of_a_month_the_newest_is_delivered_and_all_are_count
 ) -> None:
     start = await after_an_outage(conn, Misfire(policy="latest"), length=30 * DAY)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     newest = start + 30 * DAY
     assert await live(conn) == [(newest, True, 30 * 24 * 60)]
@@ -188,7 +189,7 @@ async def test_of_an_outage_of_a_month_the_newest_is_delivered_and_all_are_count
 async def test_a_moved_one_is_missed_when_nothing_late_is_delivered(pool: Pool, conn: Connection, redis: Redis) -> None:
     moved_to = await a_moved_late_one(conn, Misfire(policy="skip"))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == []
     assert await records(conn) == [("missed", "misfire", moved_to, 1)]
@@ -198,7 +199,7 @@ async def test_a_moved_one_is_missed_when_nothing_late_is_delivered(pool: Pool, 
 async def test_a_moved_one_beyond_the_grace_is_missed(pool: Pool, conn: Connection, redis: Redis) -> None:
     moved_to = await a_moved_late_one(conn, Misfire(policy="all", grace="PT1H"))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await records(conn) == [("missed", "misfire", moved_to, 1)]
 
@@ -209,7 +210,7 @@ async def test_a_late_moved_one_is_delivered_when_it_is_the_newest(
 ) -> None:
     moved_to = await a_moved_late_one(conn, Misfire(policy=policy))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == [(moved_to, True, 0)]
     assert await records(conn) == []
@@ -221,7 +222,7 @@ async def test_latest_means_the_newest_of_those_in_place_and_those_moved(
 ) -> None:
     start = await after_an_outage(conn, Misfire(policy="latest"), moved_to=OUTAGE + moved_by)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     newest = start + OUTAGE + (moved_by if newest_is_moved else 0 * SECOND)
     assert [(at, catch_up) for at, catch_up, _ in await live(conn)] == [(newest, True)]
@@ -239,6 +240,6 @@ async def test_what_a_trigger_asked_for_is_delivered_however_late(pool: Pool, co
     triggered = msgspec.structs.replace(planned_of(event, late), recurrence_id=None)
     await deliveries.insert(conn, [triggered])
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await live(conn) == [(late, False, 0)]

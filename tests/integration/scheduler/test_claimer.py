@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.valkey import Valkey
 from services.scheduler import claimer
+from services.scheduler.catching_up import Pace
 from shared.domain.content import Timing
 from shared.domain.deliveries import Finished, Held
 from shared.domain.events import Event
@@ -58,7 +59,7 @@ async def published(redis: Redis) -> list[Held | None]:
 async def test_what_is_due_is_claimed_and_published(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, timing_of(START))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued"}
     [held] = await published(redis)
@@ -69,7 +70,7 @@ async def test_what_is_due_is_claimed_and_published(pool: Pool, conn: Connection
 async def test_a_recurring_event_gets_its_next_delivery(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, DAILY)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued", id_at(event, 1): "scheduled"}
     assert len(await published(redis)) == 1
@@ -77,10 +78,10 @@ async def test_a_recurring_event_gets_its_next_delivery(pool: Pool, conn: Connec
 
 async def test_a_second_pass_plans_and_publishes_nothing(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, DAILY)
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
     await published(redis)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued", id_at(event, 1): "scheduled"}
     assert await published(redis) == []
@@ -88,12 +89,12 @@ async def test_a_second_pass_plans_and_publishes_nothing(pool: Pool, conn: Conne
 
 async def test_a_claim_that_is_rescued_plans_no_second_successor(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, DAILY)
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
     [held] = await published(redis)
     assert held is not None
     await deliveries.release(conn, [held])
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued", id_at(event, 1): "scheduled"}
     assert await published(redis) == [Held(held.occurrence_id, held.epoch + 1)]
@@ -102,7 +103,7 @@ async def test_a_claim_that_is_rescued_plans_no_second_successor(pool: Pool, con
 async def test_a_one_time_event_gets_no_successor(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, timing_of(START))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert (await states_of(conn, event.id)).keys() == {id_at(event, 0)}
 
@@ -110,7 +111,7 @@ async def test_a_one_time_event_gets_no_successor(pool: Pool, conn: Connection, 
 async def test_the_last_occurrence_of_a_rule_gets_no_successor(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, timing_of(START, schedule="FREQ=DAILY;COUNT=1", until=START))
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert (await states_of(conn, event.id)).keys() == {id_at(event, 0)}
     assert len(await published(redis)) == 1
@@ -122,7 +123,7 @@ async def test_a_finished_successor_is_passed_over(pool: Pool, conn: Connection,
     await deliveries.finish(conn, [Finished(cancelled.occurrence_id, cancelled.epoch, "cancelled", None, 0)])
     await a_waiting(conn, event, START, chained=True)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {
         id_at(event, 0): "queued",
@@ -139,7 +140,7 @@ async def test_an_event_that_is_being_changed_is_left_to_whoever_changes_it(
     async with pool.connection() as api, api.transaction():
         await events.get_to_change(api, event.id, sight=Sight(every=True))
 
-        await claimer.run_once(pool, redis)
+        await claimer.run_once(pool, redis, Pace())
 
     assert await rows_of(conn, event) == before
     assert [held.occurrence_id for held in await published(redis) if held] == [id_at(beside, 0)]
@@ -151,9 +152,9 @@ async def test_an_event_is_claimed_as_the_first_time_after_the_change(
     event = await due(conn, DAILY)
     async with pool.connection() as api, api.transaction():
         await events.get_to_change(api, event.id, sight=Sight(every=True))
-        await claimer.run_once(pool, redis)
+        await claimer.run_once(pool, redis, Pace())
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued", id_at(event, 1): "scheduled"}
 
@@ -165,7 +166,7 @@ async def test_nothing_is_claimed_while_redis_is_out_of_reach(pool: Pool, conn: 
         port = server.getsockname()[1]
     async with open_client(f"redis://127.0.0.1:{port}/0") as unreachable:
         with pytest.raises(CONNECTION_LOST):
-            await claimer.run_once(pool, unreachable)
+            await claimer.run_once(pool, unreachable, Pace())
 
     assert await rows_of(conn, event) == before
 
@@ -174,11 +175,11 @@ async def test_a_refused_publish_gives_the_claims_back(pool: Pool, conn: Connect
     event = await due(conn, DAILY)
     await redis.xadd(stream.STREAM, {"v": "0"}, id=f"{2**64 - 1}-{2**64 - 1}")  # no id is left for another entry
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "scheduled", id_at(event, 1): "scheduled"}
     await redis.delete(stream.STREAM)
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
     assert [held.occurrence_id for held in await published(redis) if held] == [id_at(event, 0)]
 
 
@@ -188,7 +189,7 @@ async def test_a_publish_that_is_refused_in_part_gives_back_no_more_than_that(
     made = [await due(conn, timing_of(START)) for _ in range(5)]
     await redis.xadd(stream.STREAM, {"v": "0"}, id=f"{2**64 - 1}-{2**64 - 4}")  # ids are left for three more entries
 
-    assert await claimer.run_once(pool, redis) == claimer.LONGEST_SLEEP
+    assert await claimer.run_once(pool, redis, Pace()) == claimer.LONGEST_SLEEP
 
     told = {held.occurrence_id for held in await published(redis) if held}
     assert len(told) == 3
@@ -196,7 +197,7 @@ async def test_a_publish_that_is_refused_in_part_gives_back_no_more_than_that(
         id_ = id_at(event, 0)
         assert await states_of(conn, event.id) == {id_: "queued" if id_ in told else "scheduled"}
     await redis.delete(stream.STREAM)
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
     assert {held.occurrence_id for held in await published(redis) if held} == {id_at(e, 0) for e in made} - told
 
 
@@ -206,11 +207,11 @@ async def test_a_redis_that_is_full_takes_nothing_and_the_claims_go_back(pool: P
         async with open_client(server.url()) as full:
             await full.config_set("maxmemory", "1")  # pyright: ignore[reportUnknownMemberType]
 
-            assert await claimer.run_once(pool, full) == claimer.LONGEST_SLEEP
+            assert await claimer.run_once(pool, full, Pace()) == claimer.LONGEST_SLEEP
             assert await states_of(conn, event.id) == {id_at(event, 0): "scheduled"}
 
             await full.config_set("maxmemory", "0")  # pyright: ignore[reportUnknownMemberType]
-            await claimer.run_once(pool, full)
+            await claimer.run_once(pool, full, Pace())
             assert [held.occurrence_id for held in await published(full) if held] == [id_at(event, 0)]
 
 
@@ -218,7 +219,7 @@ async def test_what_is_left_over_from_an_earlier_rule_plans_nothing(pool: Pool, 
     event = await due(conn, DAILY)
     await deliveries.unplan(conn, event.id, overdue=False)
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued"}
 
@@ -230,7 +231,7 @@ async def test_an_event_that_was_stopped_is_planned_no_further(
     event = await due(conn, DAILY)
     await conn.execute("UPDATE events SET status = %s WHERE id = %s", [status, event.id])
 
-    await claimer.run_once(pool, redis)
+    await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {id_at(event, 0): "queued"}
 
@@ -240,7 +241,7 @@ async def test_nothing_is_claimed_while_the_stream_is_full(pool: Pool, conn: Con
     before = await rows_of(conn, event)
     await stream.publish(redis, [claimed_of()] * claimer.MOST_QUEUED)
 
-    assert await claimer.run_once(pool, redis) == claimer.FULL_STREAM_SLEEP
+    assert await claimer.run_once(pool, redis, Pace()) == claimer.FULL_STREAM_SLEEP
 
     assert await rows_of(conn, event) == before
 
@@ -248,22 +249,37 @@ async def test_nothing_is_claimed_while_the_stream_is_full(pool: Pool, conn: Con
 async def test_a_pass_sleeps_until_the_next_comes_within_the_horizon(
     pool: Pool, conn: Connection, redis: Redis
 ) -> None:
-    assert await claimer.run_once(pool, redis) == claimer.LONGEST_SLEEP
+    assert await claimer.run_once(pool, redis, Pace()) == claimer.LONGEST_SLEEP
     event = await an_event(conn)
     await a_waiting(conn, event, utc_now() + HOUR)
-    assert await claimer.run_once(pool, redis) == claimer.LONGEST_SLEEP
+    assert await claimer.run_once(pool, redis, Pace()) == claimer.LONGEST_SLEEP
     await a_waiting(conn, event, utc_now() + deliveries.HORIZON + timedelta(milliseconds=500))
-    assert claimer.SHORTEST_SLEEP <= await claimer.run_once(pool, redis) < claimer.LONGEST_SLEEP
+    assert claimer.SHORTEST_SLEEP <= await claimer.run_once(pool, redis, Pace()) < claimer.LONGEST_SLEEP
 
 
 async def test_a_full_batch_is_followed_by_another_at_once(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await an_event(conn)
-    await deliveries.insert(conn, [planned_of(event, START - number * SECOND) for number in range(claimer.BATCH + 1)])
+    await deliveries.insert(
+        conn, [planned_of(event, START - number * SECOND) for number in range(claimer.BATCH + claimer.NEWEST + 1)]
+    )
 
-    assert await claimer.run_once(pool, redis) == timedelta(0)
-    assert await claimer.run_once(pool, redis) > timedelta(0)
+    assert await claimer.run_once(pool, redis, Pace()) == timedelta(0)
+    assert await claimer.run_once(pool, redis, Pace()) > timedelta(0)
 
     assert set((await states_of(conn, event.id)).values()) == {"queued"}
+
+
+async def test_a_backlog_does_not_stand_in_the_way_of_what_has_just_come_due(
+    pool: Pool, conn: Connection, redis: Redis
+) -> None:
+    event = await an_event(conn)
+    await deliveries.insert(conn, [planned_of(event, START - number * SECOND) for number in range(2 * claimer.BATCH)])
+    fresh = await a_waiting(conn, event, utc_now())
+
+    await claimer.run_once(pool, redis, Pace())
+
+    assert (await states_of(conn, event.id))[fresh.occurrence_id] == "queued"
+    assert list((await states_of(conn, event.id)).values()).count("scheduled") > 0
 
 
 async def test_two_schedulers_share_what_is_due(pool: Pool, conn: Connection, redis: Redis) -> None:
@@ -271,7 +287,7 @@ async def test_two_schedulers_share_what_is_due(pool: Pool, conn: Connection, re
 
     async with asyncio.TaskGroup() as group:
         for _ in range(2):
-            group.create_task(claimer.run_once(pool, redis))
+            group.create_task(claimer.run_once(pool, redis, Pace()))
 
     messages = [held.occurrence_id for held in await published(redis) if held]
     assert sorted(messages) == sorted(id_at(event, 0) for event in made)

@@ -648,11 +648,13 @@ class TestPlans:
 
     async def test_claiming_walks_the_index_of_next_at(self, conn: Connection, crowded: EventId) -> None:
         assert crowded
-        parameters: dict[str, object] = {"now": None, "horizon": HORIZON, "lease": LEASE, "limit": 500}
+        limits = {"limit": 400, "newest": 200}
+        parameters: dict[str, object] = {"now": None, "horizon": HORIZON, "lease": LEASE, **limits}
 
         plan = await self.plan_of(conn, deliveries.CLAIM, parameters)
 
         assert "Index Scan using deliveries_next_at" in plan
+        assert "Index Scan Backward using deliveries_next_at" in plan
         assert "Tid Scan on deliveries" in plan
         assert "Seq Scan" not in plan
         assert "Sort" not in plan
