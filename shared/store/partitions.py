@@ -22,7 +22,8 @@ _LOCK = 0x71_68_72_70_61_72_74  # "qhrpart"
 
 TRY_LOCK: LiteralString = "SELECT pg_try_advisory_xact_lock(%(lock)s)"
 EXISTS: LiteralString = "SELECT to_regclass(%(name)s) IS NOT NULL"
-LOCK_DEFAULT: LiteralString = "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE"
+# Attaching alone lets a writer be that has just chosen the default partition for its row, and then fails its write.
+LOCK_PARENT: LiteralString = "LOCK TABLE ONLY {parent} IN ACCESS EXCLUSIVE MODE"
 CREATE: LiteralString = "CREATE TABLE {partition} (LIKE {parent} INCLUDING ALL)"
 MOVE: LiteralString = """
     WITH moved AS (DELETE FROM {default} WHERE {key} >= {lower} AND {key} < {upper} RETURNING *)
@@ -63,7 +64,7 @@ async def _make(conn: Connection, table: Partitioned, start: datetime) -> str | 
         "lower": sql.Literal(_bound(table, start)),
         "upper": sql.Literal(_bound(table, start + WEEK)),
     }
-    for statement in (LOCK_DEFAULT, CREATE, MOVE, ATTACH):
+    for statement in (LOCK_PARENT, CREATE, MOVE, ATTACH):
         await conn.execute(sql.SQL(statement).format(**parts))
     return name
 

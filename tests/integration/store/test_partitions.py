@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from shared.domain.ids import OccurrenceId, trigger_id_at
 from shared.store import attempts, deliveries, partitions
 from shared.store.pool import Connection, Pool, open_pool
 from tests.factories import DAY, NOON, a_waiting, an_event, attempt_of, planned_of, states_of
+from tests.integration.waiting import until_blocked
 from tests.servers import Databases
 
 MONDAY = datetime(2026, 3, 16, tzinfo=UTC)
@@ -187,3 +189,20 @@ class TestRows:
         assert await states_of(changing, event.id) == {id_: "delivered"}
         assert await deliveries.insert(changing, [planned_of(event, NOON)]) == set()
         assert len(await attempts.of_occurrence(changing, attempted, before=None, limit=10)) == 1
+
+    async def test_who_writes_meanwhile_waits_and_lands_in_the_new_partition(self, databases: Databases) -> None:
+        url = databases.create()
+        async with open_pool(url, name="test", size=2) as pool, pool.connection() as maker, pool.connection() as writer:
+            event = await an_event(writer)
+            await a_waiting(writer, event, NOON)
+            [claim] = await deliveries.claim_due(writer, now=NOON, limit=1)
+            finished = Finished(claim.occurrence_id, claim.epoch, "delivered", None, 1)
+            async with maker.transaction():
+                await partitions.make_ahead(maker, now=NOON, ahead=0)
+                writing = asyncio.create_task(deliveries.finish(writer, [finished]))
+                await until_blocked(maker, writer)
+
+            await writing
+
+            assert await places_of(writer) == {claim.occurrence_id: "occurrences_20260316"}
+        databases.drop(url)
