@@ -41,9 +41,9 @@ def _lacking(rule: Rule, start_day: int) -> Iterator[int]:
 
 
 def _of_dates(series: Series) -> Iterator[str]:
-    extra = set(series.rdates)
+    matching = {*series.rdates, *series.given_by_rule(series.exdates)}
     for at in series.exdates:
-        if at not in extra and not series.has(at):
+        if at not in matching:
             yield f"exdate {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} matches no occurrence"
     if series.rule is None and not is_real(series.start_local, series.zone):
         yield f"the clock never shows {series.start_local.isoformat()}: it is read by the offset before the gap"

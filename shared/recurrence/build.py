@@ -6,17 +6,17 @@ Whatever passes here can be rebuilt from its columns without another look, and a
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 
 import msgspec
 
 from shared.errors import InvalidSchedule
-from shared.recurrence.counting import last_counted
+from shared.recurrence.counting import LIFETIME, last_counted
 from shared.recurrence.rule import Rule, until_text
 from shared.recurrence.series import DstGap, Series
 from shared.recurrence.zones import BEGIN, END, FIRST_YEAR, LAST_YEAR, seconds_of, zone_of
 
-_SAMPLE = 1_000
+_SAMPLE = 300
 _MOST_DATES = 1_000
 _INSTANT = "2030-01-01T09:00:00Z"
 
@@ -106,13 +106,14 @@ def _empty(made: Series, rule: Rule | None) -> InvalidSchedule:
 def _check_interval(made: Series, least: timedelta) -> None:
     """Refuse a rule with two occurrences closer than `least`; RDATEs do not count.
 
-    What passes by its times of day or its step has no two that close, whatever its days. Otherwise the first thousand
-    distances decide. That a clock change brings two occurrences of one day closer is not held against a rule.
+    What passes by its times of day or its step has no two that close, whatever its days. Otherwise the first 300
+    distances of sixty years decide. That a clock change brings two occurrences closer is not held against a rule.
     """
     seconds = least.total_seconds()
     if made.stepped.closest >= seconds:
         return
-    for before, after in pairwise(islice(made.rule_moments(), _SAMPLE)):
+    near = takewhile(lambda moment: moment.at < made.start_at + LIFETIME, made.rule_moments())
+    for before, after in pairwise(islice(near, _SAMPLE)):
         if (distance := after.at - before.at) < least and _on_one_clock(before.local, after.local, distance):
             raise InvalidSchedule(
                 f"occurrences come {distance.total_seconds():g} s apart, at {before.local.isoformat()} for one",

@@ -7,14 +7,16 @@ from itertools import islice, takewhile
 
 from shared.errors import InvalidSchedule
 from shared.recurrence.elapsed import Elapsed
+from shared.recurrence.parse import parse_rule
 from shared.recurrence.rule import Rule
 from shared.recurrence.series import Series
-from shared.recurrence.zones import DAY, END, EPOCH_UTC, seconds_of
+from shared.recurrence.zones import END, EPOCH_UTC, seconds_of
 
-MOST_COUNTED = 22_000
-_MOST_WALKED = 100_000
-_LIFETIME = 60 * 365 * DAY
-_SOME = 300
+LIFETIME = timedelta(days=60 * 365)
+MOST_COUNTED = 10_000
+_DAYS_OF_A_LIFETIME = 22_000
+_SOME = 2_000
+_MOST_PASSED = 100_000
 _NEARLY_A_SECOND = timedelta(microseconds=999_999)
 _BEGIN, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -22,8 +24,9 @@ _BEGIN, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC
 def last_counted(series: Series, rule: Rule) -> datetime | None:
     """Return the instant of occurrence number COUNT, skipped gaps and repeated instants not counted; None if never.
 
-    Without BYxxx in elapsed time that is arithmetic. Otherwise they are walked. A COUNT of hundreds that
-    lasts for sixty years is no limit; one that goes on after 22 000 within these years is refused.
+    Without BYxxx in elapsed time that is arithmetic. Otherwise they are walked. A COUNT of thousands that lasts for
+    sixty years is no limit; one that goes on within these years after 22 000 occurrences on the wall clock, or 10 000
+    in elapsed time, is refused.
     """
     if rule.count is None:
         return None
@@ -31,33 +34,37 @@ def last_counted(series: Series, rule: Rule) -> datetime | None:
     if isinstance(stepped, Elapsed) and stepped.unfiltered:
         last = stepped.nth(rule.count)
         return EPOCH_UTC + timedelta(seconds=last) if last < END else None
+    most = MOST_COUNTED if isinstance(stepped, Elapsed) else _DAYS_OF_A_LIFETIME
     for number, (last, _) in enumerate(series.seconds_from(first), 1):
         if number == rule.count:
             return EPOCH_UTC + timedelta(seconds=last)
-        if number >= _SOME and last - first > _LIFETIME:
+        if number >= _SOME and last - first > LIFETIME.total_seconds():
             return None
-        if number == MOST_COUNTED:
+        if number == most:
             raise InvalidSchedule(
                 f"COUNT={rule.count} is more than can be counted",
                 part="COUNT",
-                hint=f"at most {MOST_COUNTED}; leave it out, or give UNTIL",
-                example=f"FREQ={rule.freq.name};COUNT={MOST_COUNTED}",
+                hint=f"at most {most}; leave it out, or give UNTIL",
+                example=f"FREQ={rule.freq.name};COUNT={most}",
             )
     return None
 
 
 def total(series: Series) -> int | None:
-    """Return how many occurrences a series has; None where there is no end, or too many to count."""
-    if series.rule is not None and series.until is None:
-        return None
-    counted = _of_rule(series, _BEGIN, _END, most=MOST_COUNTED)
+    """Return how many occurrences a series has; None where there is no end, or one too far to be counted up to."""
+    if series.rule is not None and series.effective_until is not None:
+        counted = parse_rule(series.rule).count
+    elif series.rule is not None and (series.until is None or _is_too_far(series, series.until)):
+        counted = None
+    else:
+        counted = _of_rule(series, _BEGIN, _END, most=MOST_COUNTED)
     return None if counted is None else counted + _changed(series, _BEGIN, _END)
 
 
 def in_span(series: Series, since: datetime, until: datetime) -> int:
     """Return how many occurrences a series has in [since, until]; of those that have to be walked, at most 100 000."""
-    counted = _of_rule(series, since, until, most=_MOST_WALKED)
-    return (_MOST_WALKED if counted is None else counted) + _changed(series, since, until)
+    counted = _of_rule(series, since, until, most=_MOST_PASSED)
+    return (_MOST_PASSED if counted is None else counted) + _changed(series, since, until)
 
 
 def _of_rule(series: Series, since: datetime, until: datetime, *, most: int) -> int | None:
@@ -78,6 +85,11 @@ def _of_rule(series: Series, since: datetime, until: datetime, *, most: int) -> 
 
 def _changed(series: Series, since: datetime, until: datetime) -> int:
     """Return how many instants in [since, until] RDATE adds, less those that EXDATE leaves out."""
-    excluded = set(series.exdates)
-    left_out = sum(series.has(at) for at in excluded if since <= at <= until)
-    return sum(not series.has(at) for at in set(series.rdates) - excluded if since <= at <= until) - left_out
+    excluded = {at for at in series.exdates if since <= at <= until}
+    extra = {at for at in series.rdates if since <= at <= until} - excluded
+    return len(extra - series.given_by_rule(extra)) - len(series.given_by_rule(excluded))
+
+
+def _is_too_far(series: Series, until: datetime) -> bool:
+    arithmetic = isinstance(series.stepped, Elapsed) and series.stepped.unfiltered
+    return not arithmetic and until - series.start_at > LIFETIME

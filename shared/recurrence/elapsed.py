@@ -154,13 +154,16 @@ class Elapsed:
 
     def _chosen(self, runs: list[Run]) -> Iterator[int]:
         """Yield the instants of the runs, or those that BYSETPOS chooses of all of them."""
-        if self._positions:
-            places = [(run.midnight, place) for run in runs for place in run.places]
-            for midnight, place in (places[at] for at in chosen(self._positions, len(places))):
-                yield midnight + self._times.at(place)
+        if not self._positions:
+            for run in runs:
+                yield from (run.midnight + self._times.at(place) for place in run.places)
             return
-        for run in runs:
-            yield from (run.midnight + self._times.at(place) for place in run.places)
+        number, passed = 0, 0
+        for at in chosen(self._positions, sum(len(run.places) for run in runs)):
+            while at - passed >= len(runs[number].places):
+                passed += len(runs[number].places)
+                number += 1
+            yield runs[number].midnight + self._times.at(runs[number].places[at - passed])
 
 
 def _times_of(rule: Rule, start: datetime, *, whole: bool) -> Times:

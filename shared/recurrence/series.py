@@ -6,7 +6,7 @@ What comes next never depends on how old the series is. Instants are strictly in
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from heapq import merge
@@ -113,10 +113,16 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if start is None or moment.at >= start:
                 yield moment
 
-    def has(self, instant: datetime) -> bool:
-        """Say whether the rule alone gives an instant."""
-        moment = next(self.rule_moments(instant), None)
-        return moment is not None and moment.at == instant
+    def given_by_rule(self, instants: Iterable[datetime]) -> set[datetime]:
+        """Return those of some instants that the rule alone gives."""
+        found: set[datetime] = set()
+        coming = datetime.min.replace(tzinfo=UTC)
+        for instant in sorted(instants):
+            if coming < instant:  # else nothing lies between, and nobody has to look
+                coming = next((moment.at for moment in self.rule_moments(instant)), datetime.max.replace(tzinfo=UTC))
+            if coming == instant:
+                found.add(instant)
+        return found
 
     def _from(self, start: datetime | None) -> Iterator[Moment]:
         """Yield the moments of the whole set from `start` on."""
