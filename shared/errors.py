@@ -11,6 +11,8 @@ QhronosError
 ├── NotFound                unknown, or out of the caller's sight
 ├── PreconditionFailed      `If-Match` names a version that is not the current one
 ├── Conflict                the state of the thing does not allow it
+├── BodyTooLarge            a body that is larger, filled in, than what is sent
+├── SecretUnreadable        a secret that is sealed with a key that is not set
 └── Unavailable             PostgreSQL or Redis is out of reach
 """
 
@@ -125,3 +127,11 @@ class Conflict(QhronosError):
         super().__init__(message)
         if code:
             self.code = code
+
+
+class BodyTooLarge(QhronosError):
+    """A body that is larger, with its values filled in, than what is sent."""
+
+
+class SecretUnreadable(QhronosError):
+    """A secret that is sealed, for another event or with a key that is not set."""

@@ -5,6 +5,8 @@ A settings struct names what a process needs; field `redis_url` is read from `QH
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import sys
 from collections.abc import Mapping
@@ -23,14 +25,22 @@ SHORTEST_SECRETS = {"master_token": 16, "jwt_secret": 32, "default_hmac_secret":
 
 Environment = Literal["production", "local", "test"]
 Networks = tuple[IPv4Network | IPv6Network, ...]
+Keys = tuple[bytes, ...]
+"""The first seals, all open."""
 
 _EXAMPLES = ("changeme", "change-me", "change_me", "example", "placeholder", "insecure", "your-", "your_")
+_FEWEST_DIFFERENT = 6
+_KEY_BYTES = 32
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process knows."""
 
     env: Environment = "production"
+
+    def __repr__(self) -> str:
+        """Show none of the secrets, and none of the URLs, which may hold passwords."""
+        return f"{type(self).__name__}(env={self.env!r})"
 
 
 class InvalidSettings(Exception):
@@ -78,7 +88,22 @@ def _convert(raw: str, kind: object) -> object:
         return durations.parse(raw)
     if kind == Networks:
         return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
+    if kind == Keys:
+        return tuple(_key(part.strip(), number) for number, part in enumerate(raw.split(","), 1))
     return msgspec.convert(raw, kind, strict=False)
+
+
+def _key(text: str, number: int) -> bytes:
+    """Read a key of 32 bytes in either alphabet of base64; the error never repeats it."""
+    try:
+        key = base64.b64decode(text.rstrip("=").replace("-", "+").replace("_", "/") + "=", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise ValueError(f"key {number} is not 32 bytes in base64; try `openssl rand -base64 32`.")
+    if len(set(key)) < _FEWEST_DIFFERENT:
+        raise ValueError(f"key {number} looks like an example; try `openssl rand -base64 32`.")
+    return key
 
 
 def _weak_secrets(values: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -92,7 +117,7 @@ def _weak_secrets(values: Mapping[str, object]) -> list[tuple[str, str]]:
             found.append((name, "still has its built-in value; set a secret of your own."))
         elif len(secret) < shortest:
             found.append((name, f"is shorter than {shortest} characters."))
-        elif any(word in secret.lower() for word in _EXAMPLES) or len(set(secret)) < 6:
+        elif any(word in secret.lower() for word in _EXAMPLES) or len(set(secret)) < _FEWEST_DIFFERENT:
             found.append((name, "looks like an example; try `openssl rand -base64 32`."))
     return found
 

@@ -15,6 +15,7 @@ from shared.domain.content import Content, Retry, Timing
 from shared.domain.deliveries import ClaimedDelivery, DueDelivery, Held, PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, event_id_at, occurrence_id_of
+from shared.domain.secrets import EventSecrets
 from shared.store import deliveries, events
 from shared.store.pool import Connection
 
@@ -157,7 +158,7 @@ def due_of(event: Event | None = None, *, now: datetime = NOON, attempts: int = 
         event_status=event.status,
         content=event.content,
         webhook_url=event.content.webhook_url,
-        hmac_secret=None,
+        secrets=EventSecrets(None),
         due_at=now,
         scheduled_at=now,
         recurrence_id=planned.recurrence_id,

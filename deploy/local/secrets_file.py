@@ -10,7 +10,7 @@ from deploy.local import folders
 
 
 def kept(data: Path, name: str) -> str:
-    """Return the secret called `name` of this data folder, made at the first call."""
+    """Return the secret called `name` of this data folder, made at the first call: 32 bytes in base64."""
     path = folders.private(data / "secrets", None) / name
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")

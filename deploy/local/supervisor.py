@@ -154,6 +154,7 @@ def given_by_the_run(wanted: Settings, servers: list[Server]) -> dict[str, str]:
     return {
         "QHRONOS_MASTER_TOKEN": secrets_file.kept(wanted.data, "master_token"),
         "QHRONOS_JWT_SECRET": secrets_file.kept(wanted.data, "jwt_secret"),
+        "QHRONOS_ENCRYPTION_KEYS": secrets_file.kept(wanted.data, "encryption_key"),
         **{server.url_setting: server.url() for server in servers},
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import structlog
 import uvicorn
 
 from services.api import app
@@ -18,6 +19,8 @@ from shared.stream.client import open_client
 
 SYNC_EVERY = timedelta(seconds=5)
 GRACE_SECONDS = 10
+
+log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
@@ -31,6 +34,7 @@ class Server(uvicorn.Server):
 
 async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
     """Answer requests until `stop`; those under way are finished."""
+    warn_of_unsealed_secrets(config)
     async with (
         open_pool(config.database_url, name="api", size=10, checked=True) as pool,
         open_client(config.redis_url) as redis,
@@ -63,6 +67,12 @@ async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
             stop.set()
             for task in background:
                 task.cancel()
+
+
+def warn_of_unsealed_secrets(config: ApiSettings) -> None:
+    """Tell an operator, once at the start, that whoever reads the database can sign."""
+    if config.env == "production" and not config.encryption_keys:
+        log.warning("secrets.unsealed", hint="set QHRONOS_ENCRYPTION_KEYS, at the dispatchers first")
 
 
 async def _stop_server(server: Server, stop: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from shared import planning, recurrence
 from shared.domain.attempts import Attempt
@@ -55,6 +56,7 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
     webhook_url: str
     method: Method
     headers: dict[str, str]
+    body: Json
     timeout: str
     retry: Retry
     expires_after: str | None
@@ -73,6 +75,15 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
     upcoming: list[UpcomingOccurrence]
     summary: str
     warnings: list[str]
+
+
+class SecretAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret was replaced."""
+
+    hmac_secret: str | UnsetType = UNSET
+    """The new one, shown this once, when the service made it."""
+    previous_valid_until: datetime
+    """Until then the one before it signs as well."""
 
 
 class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +175,7 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
         webhook_url=content.webhook_url,
         method=content.method,
         headers=content.headers,
+        body=content.body,
         timeout=content.timeout,
         retry=content.retry,
         expires_after=content.expires_after,

@@ -33,6 +33,17 @@ Tag = Annotated[
 ]
 
 
+Secret = Annotated[
+    str,
+    Meta(
+        min_length=16,
+        max_length=255,
+        description="16 to 255 characters; with the prefix `whsec_`: base64 behind it.",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+    ),
+]
+
+
 class StructuredSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recurrence in words instead of an RRULE."""
 
@@ -87,23 +98,19 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
     method: Method = "POST"
     headers: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = {}
+    body: Annotated[
+        Json,
+        Meta(
+            description="A template of the body, any JSON of at most 64 KiB; null: the standard body.",
+            examples=[{"text": "{{event.name}} is due", "at": "{{occurrence.scheduled_at}}"}],
+        ),
+    ] = None
     timeout: Annotated[Duration, Meta(description="PT1S to PT60S.", examples=["PT15S"])] = DEFAULT_TIMEOUT
     retry: Retry = Retry()
     expires_after: Duration | None = None
     misfire: Misfire = Misfire()
     overlap: Overlap = "allow"
-    hmac_secret: (
-        Annotated[
-            str,
-            Meta(
-                min_length=16,
-                max_length=255,
-                description="16 to 255 characters; with the prefix `whsec_`: base64 behind it.",
-                examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
-            ),
-        ]
-        | None
-    ) = None
+    hmac_secret: Secret | None = None
     tags: Annotated[list[Tag], Meta(max_length=64, examples=[["system:backup"]])] = []
     metadata: Annotated[dict[str, Json], Meta(description="A JSON object of at most 64 KiB.")] = {}
 
@@ -151,6 +158,17 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     metadata: dict[str, Json] | None = None
     """Merged over the event's."""
+
+
+DEFAULT_GRACE = "PT24H"
+
+
+class SecretRotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Replace an event's secret."""
+
+    hmac_secret: Secret | None = None
+    """The new one; without it the service makes one and shows it this once."""
+    grace: Annotated[Duration, Meta(description="So long the present one still signs too; up to P30D.")] = DEFAULT_GRACE
 
 
 class OverrideChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

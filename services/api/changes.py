@@ -16,8 +16,9 @@ from shared.domain.content import Json, Timing
 from shared.domain.deliveries import Occurrence, PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId, event_id_at, trigger_id_at
+from shared.domain.secrets import EventSecrets
 from shared.errors import Conflict, Invalid, NotFound, PreconditionFailed
-from shared.store import deliveries, events, occurrences
+from shared.store import deliveries, events, occurrences, secrets
 from shared.store.deliveries import HORIZON
 from shared.store.pool import Connection
 from shared.store.sight import EVERYTHING
@@ -43,7 +44,7 @@ async def create(context: Context, draft: Draft, *, by: str) -> Event:
         updated_at=now,
     )
     async with context.pool.connection() as conn, conn.transaction():
-        await events.insert(conn, event, hmac_secret=draft.hmac_secret)
+        await events.insert(conn, event, hmac_secret=_sealed(context, event.id, draft.hmac_secret))
         next_at = await _plan(conn, event, after=now)
     _nudge_if_soon(context, next_at)
     return event
@@ -65,7 +66,7 @@ async def update(
         caller.require_in_scope(draft.content.tags)
         fields = drafts.changed_fields(before.content, draft.content)
         if "hmac_secret" in patch:
-            await events.set_hmac_secret(conn, event_id, draft.hmac_secret)
+            await secrets.write(conn, event_id, EventSecrets(_sealed(context, event_id, draft.hmac_secret)))
             fields.append("hmac_secret")
         if not fields:
             return before
@@ -149,6 +150,10 @@ async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timi
     next_at = (await planning.plan_next(conn, [(plan, after)])).get(event.id)
     moved_at = await planning.plan_moved(conn, plan, after=after)
     return min((at for at in (next_at, moved_at) if at is not None), default=None)
+
+
+def _sealed(context: Context, event_id: EventId, secret: str | None) -> str | None:
+    return None if secret is None else context.seals.seal(secret, event_id)
 
 
 def _matches(if_match: str, event: Event) -> bool:

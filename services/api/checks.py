@@ -14,7 +14,8 @@ from shared.domain.content import Json, Retry
 from shared.errors import FieldError
 from shared.settings import Networks
 
-LARGEST_METADATA = 64 * 1024
+LARGEST_JSON = 64 * 1024
+"""Bytes that `metadata` or `body` may take."""
 LONGEST_DURATION = timedelta(days=3660)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", re.ASCII)
@@ -106,11 +107,16 @@ def retry(given: Retry) -> Iterator[FieldError]:
         yield from duration("/retry/max_age", given.max_age, at_least=timedelta(seconds=1), at_most=LONGEST_DURATION)
 
 
-def metadata(given: Mapping[str, Json], pointer: str = "/metadata") -> Iterator[FieldError]:
+def metadata(given: Mapping[str, Json]) -> Iterator[FieldError]:
     """Find out whether the metadata is too large."""
-    size = len(msgspec.json.encode(given))
-    if size > LARGEST_METADATA:
-        message = f"The metadata takes {size} bytes as JSON; {LARGEST_METADATA} are allowed."
+    yield from size("/metadata", given, "metadata")
+
+
+def size(pointer: str, given: Json, what: str) -> Iterator[FieldError]:
+    """Find out whether JSON is too large."""
+    taken = len(msgspec.json.encode(given))
+    if taken > LARGEST_JSON:
+        message = f"The {what} takes {taken} bytes as JSON; {LARGEST_JSON} are allowed."
         yield FieldError(pointer=pointer, message=message, hint="Store the data elsewhere and send a link to it.")
 
 

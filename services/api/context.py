@@ -19,6 +19,7 @@ from services.api.callers import Caller, Doorkeeper
 from services.api.settings import ApiSettings
 from shared.domain.content import Json
 from shared.errors import NotFound, Unauthenticated, UnsupportedMediaType
+from shared.sealing import Seals
 from shared.store.clock import DatabaseClock
 from shared.store.pool import Pool
 from shared.stream import nudges
@@ -64,6 +65,7 @@ class Context:
         self.redis = redis
         self.clock = DatabaseClock()
         self.nudger = Nudger(redis)
+        self.seals = Seals(config.encryption_keys)
         self.doorkeeper = Doorkeeper(master_token=config.master_token, jwt_secret=config.jwt_secret)
         self.started = time.monotonic()
 

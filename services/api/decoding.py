@@ -58,7 +58,7 @@ def convert(kind: type[S], document: Mapping[str, Json], at: str = "") -> tuple[
         field = known.get(name)
         if field is None:
             hint = f"Known fields: {', '.join(sorted(known))}."
-            errors.append(FieldError(pointer=f"{at}/{_escaped(name)}", message="This field is unknown.", hint=hint))
+            errors.append(FieldError(pointer=f"{at}/{escaped(name)}", message="This field is unknown.", hint=hint))
         elif value is not None or field.required:
             _convert_field(field, value, f"{at}/{name}", values, errors)
     for name, field in known.items():
@@ -115,7 +115,7 @@ def _bad_members(field: msgspec.structs.FieldInfo, value: dict[str, Json], point
         try:
             msgspec.convert({name: member}, field.type)
         except ValidationError as error:
-            yield _error(f"{pointer}/{_escaped(name)}", _PATH.sub("", str(error)), field.type)
+            yield _error(f"{pointer}/{escaped(name)}", _PATH.sub("", str(error)), field.type)
 
 
 def _struct_of(kind: Any) -> type[Struct] | None:  # noqa: ANN401 - any annotation
@@ -170,7 +170,7 @@ def _unstorable(pointer: str, value: Any, depth: int) -> Iterator[FieldError]:  
             for name, part in cast("dict[str, Any]", value).items():
                 if "\0" in name:
                     yield FieldError(pointer=pointer, message="A name holds a NUL character.", hint="Leave it out.")
-                yield from _unstorable(f"{pointer}/{_escaped(name)}", part, depth + 1)
+                yield from _unstorable(f"{pointer}/{escaped(name)}", part, depth + 1)
         case list():
             for index, part in enumerate(cast("list[Any]", value)):
                 yield from _unstorable(f"{pointer}/{index}", part, depth + 1)
@@ -178,6 +178,6 @@ def _unstorable(pointer: str, value: Any, depth: int) -> Iterator[FieldError]:  
             pass
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     """Write a name as a step of a JSON pointer (RFC 6901), cut where it is absurdly long."""
     return name[:100].replace("~", "~0").replace("/", "~1")

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from services.api import checks, timings
+from services.api import checks, templates, timings
 from services.api.bodies import NewEvent
 from services.api.findings import Findings
 from services.api.settings import ApiSettings
@@ -44,11 +44,15 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
     misfire: Misfire = found.value("misfire", Misfire())
     metadata: dict[str, Json] = found.value("metadata", {})
     headers: dict[str, str] = found.value("headers", {})
+    body: Json = found.value("body", None)
+    shown = {name: found.value(name, "") for name in ("name", "description", "tags")} | {"metadata": metadata}
     if found.given("webhook_url"):
         found.errors.extend(checks.url(found.value("webhook_url", ""), config.egress_allow))
     found.errors.extend(checks.headers(headers))
     found.errors.extend(checks.retry(retry))
     found.errors.extend(checks.metadata(metadata))
+    if body is not None:
+        found.errors.extend(templates.problems(body, {f"event.{name}": value for name, value in shown.items()}))
     second, minute = timedelta(seconds=1), timedelta(minutes=1)
     found.errors.extend(checks.duration("/timeout", timeout, at_least=second, at_most=minute))
     longest = checks.LONGEST_DURATION
@@ -65,6 +69,7 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
         webhook_url=found.value("webhook_url", ""),
         method=found.value("method", "POST"),
         headers=headers,
+        body=body,
         timeout=timeout,
         retry=retry,
         expires_after=expires_after,
@@ -101,15 +106,14 @@ def merged(content: Content, patch: Mapping[str, Json]) -> dict[str, Json]:
     if wanted.get("in") is not None and "start_time" not in patch:
         del document["start_time"]
     for name, value in wanted.items():
-        present = None if name in _REPLACED_WHOLE else document.get(name)
-        document[name] = _merge(present, value)
+        document[name] = value if name in _REPLACED_WHOLE else _merge(document.get(name), value)
     return {name: value for name, value in document.items() if value is not None}
 
 
 def changed_fields(before: Content, after: Content) -> list[str]:
-    """Return the names of the fields that differ."""
+    """Return the names of the fields that differ, as JSON: there 1 is not true."""
     old, new = document_of(before), document_of(after)
-    return [name for name in new if new[name] != old[name]]
+    return [name for name in new if msgspec.json.encode(new[name]) != msgspec.json.encode(old[name])]
 
 
 def _merge(present: Json, patch: Json) -> Json:

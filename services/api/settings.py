@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.settings import BUILT_IN_HMAC_SECRET, Networks, Settings
+from shared.settings import BUILT_IN_HMAC_SECRET, Keys, Networks, Settings
 
 
 class ApiSettings(Settings, frozen=True, kw_only=True):
@@ -15,6 +15,8 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     master_token: str
     jwt_secret: str
     default_hmac_secret: str = BUILT_IN_HMAC_SECRET
+    encryption_keys: Keys = ()
+    """What events' secrets are sealed with in the database."""
     egress_allow: Networks = ()
     """Networks that webhooks may reach although they are not public."""
     min_interval: timedelta = timedelta(seconds=60)

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import socket
 from datetime import datetime, timedelta
 from random import SystemRandom
+from secrets import token_hex
 
 import aiohttp
 import structlog
 
 from services.dispatcher import judgement, results, sender
 from services.dispatcher.holdings import Holdings
-from services.dispatcher.request import request_of
+from services.dispatcher.request import request_of, secrets_of
 from services.dispatcher.results import Result
 from services.dispatcher.settings import DispatcherSettings
 from shared import metrics, process
 from shared.domain import durations
 from shared.domain.attempts import Attempt, Outcome
 from shared.domain.deliveries import DueDelivery, Held
+from shared.errors import BodyTooLarge, SecretUnreadable
 from shared.process import CONNECTION_LOST
+from shared.sealing import Seals
 from shared.store import deliveries
 from shared.store.clock import DatabaseClock
 from shared.store.pool import Connection, Pool
@@ -52,8 +54,9 @@ class Dispatcher:
     def __init__(
         self, config: DispatcherSettings, pool: Pool, redis: Redis, reading: Redis, session: aiohttp.ClientSession
     ) -> None:
-        self.consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.consumer = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
         self._config = config
+        self._seals = Seals(config.encryption_keys)
         self._pool = pool
         self._redis = redis
         self._reading = reading
@@ -140,10 +143,15 @@ class Dispatcher:
         metrics.LATENESS.observe(max(0.0, (started_at - due.due_at).total_seconds()))
         timeout = durations.parse(due.content.timeout)
         try:
-            request = request_of(due, now=started_at, default_secret=self._config.default_hmac_secret)
+            secrets = secrets_of(due, self._seals, default=self._config.default_hmac_secret)
+            request = request_of(due, now=started_at, secrets=secrets)
             attempt = await sender.send(self._session, request, due, within=timeout, started_at=started_at)
         except asyncio.CancelledError:
             attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INTERRUPTED, "the dispatcher had to stop")
+        except SecretUnreadable as error:
+            attempt = _unanswered(due, started_at, self._clock.now(), Outcome.CANNOT_SIGN, str(error))
+        except BodyTooLarge as error:
+            attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INVALID_REQUEST, str(error))
         except Exception as error:  # one delivery that trips over our own bug must not stop the others
             log.exception("attempt.crashed", occurrence_id=str(due.occurrence_id), event_id=str(due.event_id))
             attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INVALID_REQUEST, type(error).__name__)

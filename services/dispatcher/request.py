@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Sequence
 from datetime import datetime
+from secrets import token_hex
 
 import msgspec
 
-from shared import signing
+from shared import recurrence, signing
 from shared.domain import payload
 from shared.domain.content import Method
 from shared.domain.deliveries import DueDelivery
+from shared.sealing import Seals
 from shared.version import VERSION
 
 USER_AGENT = f"Qhronos/{VERSION}"
@@ -25,10 +27,18 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-def request_of(due: DueDelivery, *, now: datetime, default_secret: str) -> WebhookRequest:
-    """Return the signed request of the attempt that starts `now`."""
-    body = payload.body_of(due)
-    secret = due.hmac_secret or default_secret
+def secrets_of(due: DueDelivery, seals: Seals, *, default: str) -> list[str]:
+    """Return what signs an attempt, the current secret first; SecretUnreadable when any of them is.
+
+    `default` is the secret of events that have none.
+    """
+    stored = due.secrets.valid(due.now)
+    return list(dict.fromkeys(default if secret is None else seals.open(secret, due.event_id) for secret in stored))
+
+
+def request_of(due: DueDelivery, *, now: datetime, secrets: Sequence[str]) -> WebhookRequest:
+    """Return the request of the attempt that starts `now`, signed with all of the secrets; BodyTooLarge if it is."""
+    body = payload.body_of(due, recurrence.zone_of)
     timestamp = int(now.timestamp())
     message_id = str(due.occurrence_id)
     own = {name.lower(): value for name, value in due.content.headers.items()}
@@ -39,10 +49,10 @@ def request_of(due: DueDelivery, *, now: datetime, default_secret: str) -> Webho
         **own,
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signing.standard_signature(secret, message_id, timestamp, body),
-        "x-qhronos-signature": signing.body_signature(secret, body),
+        "webhook-signature": " ".join(signing.standard_signature(s, message_id, timestamp, body) for s in secrets),
+        "x-qhronos-signature": signing.body_signature(secrets[0], body),
         "x-qhronos-attempt": str(due.attempts + 1),
         # One trace for all attempts of an occurrence (W3C Trace Context, level 1).
-        "traceparent": f"00-{due.occurrence_id.hex}-{secrets.token_hex(8)}-01",
+        "traceparent": f"00-{due.occurrence_id.hex}-{token_hex(8)}-01",
     }
     return WebhookRequest(method=due.content.method, url=due.webhook_url, headers=headers, body=body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.settings import BUILT_IN_HMAC_SECRET, Networks, Settings
+from shared.settings import BUILT_IN_HMAC_SECRET, Keys, Networks, Settings
 
 
 class DispatcherSettings(Settings, frozen=True, kw_only=True):
@@ -11,6 +11,8 @@ class DispatcherSettings(Settings, frozen=True, kw_only=True):
     database_url: str
     redis_url: str
     default_hmac_secret: str = BUILT_IN_HMAC_SECRET
+    encryption_keys: Keys = ()
+    """What events' secrets are sealed with in the database."""
     egress_allow: Networks = ()
     """Networks that webhooks may reach although they are not public."""
     ops_host: str = "127.0.0.1"

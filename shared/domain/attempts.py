@@ -33,6 +33,8 @@ class Outcome(StrEnum):
     """The dispatcher had to stop before the answer came."""
     INVALID_REQUEST = "invalid_request"
     """The request could not even be written."""
+    CANNOT_SIGN = "cannot_sign"
+    """The event's secret is sealed with a key that this dispatcher does not have; another one, or a later one, may."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +106,7 @@ def verdict_of(attempt: Attempt, retry: Retry, *, age: timedelta, random: Random
             | Outcome.NETWORK_ERROR
             | Outcome.TLS_ERROR
             | Outcome.INTERRUPTED
+            | Outcome.CANNOT_SIGN
         ):
             if attempt.number >= retry.max_attempts:
                 return DeadLetter("attempts_exhausted")

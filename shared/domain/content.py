@@ -84,3 +84,5 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What to do with an occurrence whose predecessor is not finished."""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Json] = {}
+    body: Json = None
+    """A template of the body, as it was written; None: the standard body."""

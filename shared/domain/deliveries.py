@@ -10,6 +10,7 @@ import msgspec
 from shared.domain.content import Content, Json
 from shared.domain.events import EventStatus
 from shared.domain.ids import EventId, OccurrenceId
+from shared.domain.secrets import EventSecrets
 
 FinalStatus = Literal["delivered", "failed", "expired", "cancelled", "missed", "skipped"]
 
@@ -66,7 +67,7 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """Of the version that was claimed."""
     webhook_url: str
     """The event's current one."""
-    hmac_secret: str | None
+    secrets: EventSecrets
     due_at: datetime
     """When this attempt may start; `scheduled_at`, or later for a retry."""
     scheduled_at: datetime

@@ -24,6 +24,7 @@ from shared.domain.deliveries import (
     Retried,
 )
 from shared.domain.ids import EventId, OccurrenceId
+from shared.store import secrets
 from shared.store.pool import Connection
 
 LEASE = timedelta(seconds=60)
@@ -127,11 +128,13 @@ BEGIN: LiteralString = """
            AND d.due_at <= clock_timestamp()     -- never early
            AND d.next_at > clock_timestamp()
            AND e.id = d.event_id
-     RETURNING d.*, e.status AS event_status, e.webhook_url AS event_webhook_url, e.hmac_secret
+     RETURNING d.*, e.status AS event_status, e.webhook_url AS event_webhook_url, e.hmac_secret,
+               e.previous_secrets
     )
     SELECT d.occurrence_id, d.epoch, d.event_id, d.event_version, d.event_status, v.content,
-           coalesce(o.webhook_url, d.event_webhook_url), d.hmac_secret, d.due_at, d.scheduled_at, d.recurrence_id,
-           d.attempts, d.missed_count, d.catch_up, d.replay, coalesce(d.metadata, o.metadata),
+           coalesce(o.webhook_url, d.event_webhook_url), d.hmac_secret, d.previous_secrets, d.due_at,
+           d.scheduled_at, d.recurrence_id, d.attempts, d.missed_count, d.catch_up, d.replay,
+           coalesce(d.metadata, o.metadata),
            CASE WHEN coalesce(v.content ->> 'overlap', 'allow') = 'allow' THEN 0
                 ELSE (SELECT count(*)::integer FROM deliveries AS earlier
                        WHERE earlier.event_id = d.event_id AND earlier.scheduled_at < d.scheduled_at
@@ -338,7 +341,7 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             event_status=status,
             content=msgspec.json.decode(content, type=Content),
             webhook_url=webhook_url,
-            hmac_secret=hmac_secret,
+            secrets=secrets.decoded(hmac_secret, previous_secrets),
             due_at=due_at,
             scheduled_at=scheduled_at,
             recurrence_id=recurrence_id,
@@ -352,8 +355,8 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             lease_left=lease_left,
         )
         for (
-            occurrence_id, epoch, event_id, event_version, status, content, webhook_url, hmac_secret, due_at,
-            scheduled_at, recurrence_id, attempts, missed_count, catch_up, replay, metadata,
+            occurrence_id, epoch, event_id, event_version, status, content, webhook_url, hmac_secret,
+            previous_secrets, due_at, scheduled_at, recurrence_id, attempts, missed_count, catch_up, replay, metadata,
             unfinished_before, now, lease_left,
         ) in await cursor.fetchall()
     ]  # fmt: skip

@@ -77,8 +77,6 @@ CHANGE: LiteralString = """
     VALUES (%(id)s, %(version)s, %(content)s, %(change)s, %(fields)s, %(by)s, %(now)s)
 """
 
-SET_SIGNING_KEY: LiteralString = "UPDATE events SET hmac_secret = %(secret)s WHERE id = %(id)s"
-
 TO_PLAN: LiteralString = """
     SELECT e.id, e.version, e.status, v.content -> 'timing', v.content -> 'misfire'
       FROM events AS e
@@ -143,7 +141,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 async def insert(conn: Connection, event: Event, *, hmac_secret: str | None) -> None:
-    """Write a new event and its first version."""
+    """Write a new event and its first version. The secret comes as it is stored: sealed."""
     await conn.execute(INSERT, {**_shown(event), "hmac_secret": hmac_secret, "by": event.created_by})
 
 
@@ -200,11 +198,6 @@ async def newest(
 async def change(conn: Connection, event: Event, *, change: Change, fields: Sequence[str], by: str) -> None:
     """Write `event` as the new version that it says it is. The caller holds its row."""
     await conn.execute(CHANGE, {**_shown(event), "change": change, "fields": list(fields), "by": by})
-
-
-async def set_hmac_secret(conn: Connection, event_id: EventId, secret: str | None) -> None:
-    """Sign with `secret` from now on; None: with the default one."""
-    await conn.execute(SET_SIGNING_KEY, {"id": event_id, "secret": secret})
 
 
 async def to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Plan | None]:

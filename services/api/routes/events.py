@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from litestar import Response, delete, get, patch, post, put
 from litestar.params import FromPath
+from msgspec import UNSET
 
-from services.api import answers, bodies, changes, cursors, decoding, drafts, instants, pauses
-from services.api.answers import EventAnswer, OccurrenceAnswer, Page, UpcomingOccurrence
+from services.api import answers, bodies, changes, checks, cursors, decoding, drafts, instants, pauses, rotation
+from services.api.answers import EventAnswer, OccurrenceAnswer, Page, SecretAnswer, UpcomingOccurrence
 from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
 from services.api.findings import Findings
 from services.api.parameters import names
 from services.api.routes.occurrences import page_of_occurrences
 from shared import planning
+from shared.domain import durations
 from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.errors import NotFound
@@ -115,6 +119,22 @@ async def resume_event(request: AnyRequest, event_id: FromPath[str]) -> Response
     return _answer(request, await pauses.resume(context, EventId(id_of(event_id, "event")), wish, caller=caller))
 
 
+@post("/events/{event_id:str}/secret/rotate", needs="write", body=bodies.SecretRotation, answer=SecretAnswer,
+      status_code=200, codes=[404])  # fmt: skip
+async def rotate_secret(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
+    """Replace an event's secret; for a while the present one signs beside it."""
+    context, caller = context_of(request), caller_of(request)
+    found = Findings(bodies.SecretRotation, await document_of(request))
+    grace: str = found.value("grace", bodies.DEFAULT_GRACE)
+    found.errors.extend(checks.duration("/grace", grace, at_least=timedelta(0), at_most=rotation.LONGEST_GRACE))
+    found.raise_if_any()
+    given: str | None = found.value("hmac_secret", None)
+    secret = given or rotation.new_secret()
+    id_ = EventId(id_of(event_id, "event"))
+    until = await rotation.rotate(context, id_, secret, grace=durations.parse(grace), caller=caller)
+    return reply(answers.SecretAnswer(hmac_secret=UNSET if given else secret, previous_valid_until=until))
+
+
 @get("/events/{event_id:str}/upcoming", needs="read", query=bodies.UpcomingQuery, answer=Page[UpcomingOccurrence],
      codes=[404])  # fmt: skip
 async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
@@ -173,6 +193,7 @@ ROUTES = [
     trigger_event,
     pause_event,
     resume_event,
+    rotate_secret,
     list_upcoming,
     list_occurrences_of_event,
 ]

@@ -41,6 +41,7 @@ ROUTES = [
     Route(method="GET", path="/events/{event}/overrides", needs="read", ok=200),
     Route(method="POST", path="/events/{event}/pause", needs="write", ok=200),
     Route(method="POST", path="/events/{event}/resume", needs="write", ok=200),
+    Route(method="POST", path="/events/{event}/secret/rotate", needs="write", ok=200),
     Route(method="DELETE", path="/events/{event}/overrides/{recurrence}", needs="write", ok=204),
     Route(
         method="POST", path="/schedules/preview", needs="read", ok=200,

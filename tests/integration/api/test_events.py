@@ -20,6 +20,7 @@ DEFAULTS: Json = {
     "dst_gap": "shift",
     "method": "POST",
     "headers": {},
+    "body": None,
     "timeout": "PT15S",
     "expires_after": None,
     "has_hmac_secret": False,
@@ -61,7 +62,7 @@ async def test_defaults_are_answered_filled_in(api: Api) -> None:
 
 async def test_null_for_an_optional_field_means_its_default(api: Api) -> None:
     cleared = dict.fromkeys(
-        ("description", "timezone", "schedule", "rdates", "exdates", "dst_gap", "method", "headers", "timeout",
+        ("description", "timezone", "schedule", "rdates", "exdates", "dst_gap", "method", "headers", "body", "timeout",
          "retry", "expires_after", "hmac_secret", "tags", "metadata")
     )  # fmt: skip
 
@@ -84,6 +85,7 @@ async def test_every_field_comes_back_as_it_was_sent(api: Api) -> None:
         "webhook_url": "https://receiver.example:8443/hook?x=%20#part",
         "method": "PATCH",
         "headers": {"X-Team": "garden", "Content-Type": "application/cloudevents+json"},
+        "body": {"a": [None, {"b": "{{ event.name }}"}], "null": None, "": 1.0},
         "timeout": "PT60S",
         "retry": {"max_attempts": 25, "delays": ["PT1S", "P1D"], "jitter": 0, "max_age": "P2D"},
         "expires_after": "PT1H",
@@ -353,6 +355,7 @@ async def test_deleting_twice_or_what_never_was_is_204(api: Api) -> None:
         ("PATCH", ""),
         ("PUT", ""),
         ("POST", "/trigger"),
+        ("POST", "/secret/rotate"),
         ("GET", "/upcoming"),
     ],
 )

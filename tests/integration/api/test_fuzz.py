@@ -34,6 +34,7 @@ words = st.sampled_from(
         "", "\0", "a\0b", "a" * 300, "2027-03-20T09:00:00Z", "9998-12-31T23:59:59-23:59", "1900-01-01T00:00:00+23:59",
         "PT5M", "P1W", "P", "UTC", "Asia/Gaza", "../../etc/passwd", "active", "FREQ=DAILY", "FREQ=HOURLY;COUNT=9",
         "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "RRULE:FREQ=MONTHLY;BYSETPOS=-1;BYDAY=MO,TU", "FREQ=DAILY;UNTIL=x",
+        "{{", "{{nope}}", "{{event.metadata.a}}",
         "http://[::1]/", "https://receiver.example:99999/", "https://ex\u2100mple.com/", "http://1.1.1.1", "http://[",
     ]
 )  # fmt: skip

@@ -17,7 +17,7 @@ from shared.domain.attempts import Attempt, Outcome
 from shared.domain.content import Content
 from shared.domain.deliveries import ClaimedDelivery, Held
 from shared.domain.events import Event
-from shared.settings import Networks
+from shared.settings import Keys, Networks
 from shared.store import attempts, deliveries, events
 from shared.store.pool import Connection, Pool
 from shared.store.sight import Sight
@@ -73,9 +73,11 @@ class World:
         self._redis_url = redis_url
 
     @asynccontextmanager
-    async def running(self, *, allowed: Networks = LOOPBACK) -> AsyncGenerator[Dispatcher]:
+    async def running(self, *, allowed: Networks = LOOPBACK, keys: Keys = ()) -> AsyncGenerator[Dispatcher]:
         """Run a dispatcher in the block, and stop it gracefully at its end."""
-        config = DispatcherSettings(env="test", database_url="", redis_url="", egress_allow=allowed)
+        config = DispatcherSettings(
+            env="test", database_url="", redis_url="", egress_allow=allowed, encryption_keys=keys
+        )
         stop = asyncio.Event()
         async with (
             open_client(self._redis_url, longest_block=dispatcher.LONGEST_BLOCK.total_seconds()) as reading,

@@ -47,7 +47,7 @@ async def sent(
 ) -> Attempt:
     event = event_of(msgspec.structs.replace(content_of(url=url), method=method))
     due = due_of(event)
-    request = request_of(due, now=NOON, default_secret="the secret of all")
+    request = request_of(due, now=NOON, secrets=["the secret of all"])
     return await sender.send(session, request, due, within=within, started_at=NOON)
 
 
@@ -111,7 +111,7 @@ class TestAnswers:
         self, session: aiohttp.ClientSession, receiver: Receiver
     ) -> None:
         due = due_of(event_of(content_of(url=receiver.url("/a%20b?x=1&y=%20"))))
-        request = request_of(due, now=NOON, default_secret="the secret of all")
+        request = request_of(due, now=NOON, secrets=["the secret of all"])
 
         await sender.send(session, request, due, within=LONG, started_at=NOON)
 
@@ -268,7 +268,7 @@ class TestTrouble:
         self, session: aiohttp.ClientSession, receiver: Receiver
     ) -> None:
         due = due_of(event_of(content_of(url=receiver.url())))
-        request = request_of(due, now=NOON, default_secret="the secret of all")
+        request = request_of(due, now=NOON, secrets=["the secret of all"])
         broken = msgspec.structs.replace(request, headers={**request.headers, "x-broken": "a\r\nx-forged: b"})
 
         attempt = await sender.send(session, broken, due, within=LONG, started_at=NOON)

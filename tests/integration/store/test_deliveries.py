@@ -12,7 +12,8 @@ from shared.domain.deliveries import ClaimedDelivery, Finished, Held, Retried
 from shared.domain.epochs import epoch_before_first_claim, is_first_claim
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId
-from shared.store import deliveries, events
+from shared.domain.secrets import EventSecrets, PreviousSecret
+from shared.store import deliveries, events, secrets
 from shared.store.deliveries import HORIZON, LEASE
 from shared.store.pool import Connection, Pool
 from tests.factories import (
@@ -261,7 +262,8 @@ class TestBegin:
 
         assert (due.occurrence_id, due.epoch, due.event_id) == (claim.occurrence_id, claim.epoch, event.id)
         assert (due.content, due.webhook_url) == (event.content, event.content.webhook_url)
-        assert (due.event_version, due.event_status, due.hmac_secret) == (1, "active", "a secret of its own")
+        assert (due.event_version, due.event_status) == (1, "active")
+        assert due.secrets == EventSecrets("a secret of its own")
         assert (due.attempts, due.missed_count, due.catch_up, due.replay, due.metadata) == (0, 0, False, False, None)
         assert abs(due.now - utc_now()) < MINUTE
         assert 0 < due.lease_left <= LEASE.total_seconds()
@@ -316,12 +318,13 @@ class TestBegin:
         event = await an_event(conn, hmac_secret="the old secret")
         claim = await a_claimed(conn, event)
         changed = await a_new_version(conn, event, url="https://new.example/hook", name="Feed the cat")
-        await events.set_hmac_secret(conn, event.id, "the new secret")
+        await secrets.write(conn, event.id, EventSecrets("the new secret", (PreviousSecret(None, NOON),)))
 
         [due] = await deliveries.begin(conn, [held_by(claim)])
 
         assert (due.event_version, due.content) == (2, changed.content)
-        assert (due.webhook_url, due.hmac_secret) == (changed.content.webhook_url, "the new secret")
+        assert due.webhook_url == changed.content.webhook_url
+        assert due.secrets == EventSecrets("the new secret", (PreviousSecret(None, NOON),))
 
     async def test_a_retry_sends_what_the_first_attempt_sent_to_the_current_address(self, conn: Connection) -> None:
         event = await an_event(conn)

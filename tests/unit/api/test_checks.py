@@ -139,8 +139,8 @@ def test_every_bad_delay_of_a_retry_is_found() -> None:
 
 
 def test_metadata_is_measured_as_json_in_utf_8() -> None:
-    fits = {"a": "x" * (checks.LARGEST_METADATA - len('{"a":""}'))}
-    too_large = {"a": "ü" * (checks.LARGEST_METADATA // 2)}
+    fits = {"a": "x" * (checks.LARGEST_JSON - len('{"a":""}'))}
+    too_large = {"a": "ü" * (checks.LARGEST_JSON // 2)}
 
     assert list(checks.metadata(fits)) == []
     assert [error.pointer for error in checks.metadata(too_large)] == ["/metadata"]

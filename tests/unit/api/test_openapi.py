@@ -25,6 +25,7 @@ IN_THE_CONTRACT = {
     ("patch", "/events/{event_id}"),
     ("delete", "/events/{event_id}"),
     ("post", "/events/{event_id}/trigger"),
+    ("post", "/events/{event_id}/secret/rotate"),
     ("get", "/events/{event_id}/upcoming"),
     ("get", "/events/{event_id}/occurrences"),
     ("put", "/events/{event_id}/overrides/{recurrence_id}"),

@@ -32,6 +32,7 @@ REPEATABLE = [
     Outcome.NETWORK_ERROR,
     Outcome.TLS_ERROR,
     Outcome.INTERRUPTED,
+    Outcome.CANNOT_SIGN,
 ]
 FINAL = [outcome for outcome in Outcome if outcome not in REPEATABLE]
 

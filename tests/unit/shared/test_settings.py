@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
 
 from shared import settings
-from shared.settings import BUILT_IN_HMAC_SECRET, InvalidSettings, Networks, Settings
+from shared.settings import BUILT_IN_HMAC_SECRET, InvalidSettings, Keys, Networks, Settings
 
 STRONG = "k7Vd0pQx9mZr2TbNc5Ys8Wf1Lg4Hj6Ua"
 URL = "postgresql://db/qhronos"
@@ -150,3 +152,45 @@ def test_networks_are_separated_by_commas() -> None:
     found = settings.read(Example, {**GOOD, "QHRONOS_EGRESS_ALLOW": "10.0.0.0/8, fd00::/8,192.168.7.7"})
 
     assert found.egress_allow == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.168.7.7/32"))
+
+
+KEYS = [bytes(range(n, n + 32)) for n in (0, 7)]
+
+
+class Sealing(Settings, frozen=True, kw_only=True):
+    """A field that holds keys."""
+
+    encryption_keys: Keys = ()
+
+
+def keys_of(value: str) -> Keys:
+    return settings.read(Sealing, {"QHRONOS_ENCRYPTION_KEYS": value}).encryption_keys
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_keys_are_base64_in_either_alphabet_separated_by_commas(encode: Callable[[bytes], bytes]) -> None:
+    key = bytes(range(224, 256))
+    first, second = (encode(k).decode() for k in (key, KEYS[0]))
+
+    assert keys_of(f"{first}, {second}") == (key, KEYS[0])
+    assert keys_of(first.rstrip("=")) == (key,)
+    assert keys_of("") == settings.read(Sealing, {}).encryption_keys == ()
+
+
+@pytest.mark.parametrize("bad", ["hunter2", "AAAA", "", "A" * 43 + "=", "ü" * 43, "A" * 64, "QUJD" * 10 + "QUI\n="])
+def test_a_key_that_will_not_do_is_numbered_and_never_repeated(bad: str) -> None:
+    good = base64.b64encode(KEYS[0]).decode()
+
+    with pytest.raises(InvalidSettings) as refused:
+        keys_of(f"{good},{bad}")
+
+    assert "QHRONOS_ENCRYPTION_KEYS is not usable: key 2" in str(refused.value)
+    assert good not in str(refused.value)
+    assert not bad or bad not in str(refused.value)
+
+
+def test_settings_do_not_show_what_they_hold() -> None:
+    found = settings.read(Example, GOOD)
+
+    for shown in (repr(found), str(found), f"{found}"):
+        assert shown == "Example(env='production')"

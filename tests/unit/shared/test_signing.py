@@ -67,17 +67,62 @@ def test_the_reference_refuses_another_secret_another_id_and_another_time() -> N
             verified(secret, message_id, timestamp, b"{}", signature)
 
 
-def test_the_example_of_the_specification_is_reproduced() -> None:
-    signature = signing.standard_signature(
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
-    )
-
-    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+@pytest.mark.parametrize(
+    ("secret", "message_id", "timestamp", "body", "expected"),
+    [
+        (
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1614265330,
+            b'{"test": 2432232314}',
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+        (
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk",
+            1649367553,
+            b'{"email":"test@example.com","username":"test_user"}',
+            "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
+        ),
+    ],
+)
+def test_the_published_examples_are_reproduced(
+    secret: str, message_id: str, timestamp: int, body: bytes, expected: str
+) -> None:
+    assert signing.standard_signature(secret, message_id, timestamp, body) == expected
 
 
 @given(PLAIN_SECRETS, st.binary())
 def test_the_plain_signature_is_the_hex_hmac_of_the_body(secret: str, body: bytes) -> None:
     assert signing.body_signature(secret, body) == hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+@given(KEYS)
+def test_a_key_reads_alike_in_ours_and_in_the_reference(key: bytes) -> None:
+    text = base64.b64encode(key).decode()
+
+    assert signing.key_of("whsec_" + text) == key == Webhook("whsec_" + text)._whsecret  # pyright: ignore[reportPrivateUsage]
+    assert signing.key_of(text) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        ("whsec_-_-_-_-_-_-_-_-_", None),
+        ("whsec_+/+/+/+/+/+/+/+/", b"\xfb\xff\xbf" * 4),
+        ("whsec_YWJjZGVmZ2hpag==", b"abcdefghij"),
+        ("whsec_YWJjZGVmZ2hpag", None),
+        ("whsec_YWJjZGVmZ2hpag=", None),
+        ("whsec_YWJj ZGVmZ2hp", None),
+        ("whsec_YWJjZGVmZ2hp\n", None),
+        ("WHSEC_YWJjZGVmZ2hp", None),
+        ("whsec_whsec_YWJjZGVm", None),
+        ("Schlüssel für Gießkannen 🌱", None),
+        ("whsec_größenwahnsinnig", None),
+    ],
+)
+def test_only_plain_whole_base64_behind_the_prefix_is_decoded(secret: str, key: bytes | None) -> None:
+    assert signing.key_of(secret) == (key or secret.encode())
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64!", "whsec_abc", "whsec_ümlaut-in-the-secret"])
