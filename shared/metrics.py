@@ -8,6 +8,7 @@ CLAIMED = Counter("qhronos_deliveries_claimed_total", "Deliveries claimed by thi
 PLANNED = Counter("qhronos_deliveries_planned_total", "Next deliveries of recurring events planned by this scheduler")
 MISSED = Counter("qhronos_misfires_total", "Claims that were missed by their event's misfire policy")
 RELEASED = Counter("qhronos_claims_released_total", "Claims given back before their lease ended", ["why"])
+DEFERRED = Counter("qhronos_deliveries_deferred_total", "Due deliveries that were given back for a while", ["why"])
 ATTEMPTS = Counter("qhronos_attempts_total", "HTTP requests made", ["outcome"])
 FINISHED = Counter("qhronos_deliveries_finished_total", "Deliveries that ended", ["status"])
 STALE = Counter("qhronos_stale_results_total", "Results whose claim had been taken over, or messages of old claims")

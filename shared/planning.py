@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.domain import destinations
 from shared.domain.content import Timing
 from shared.domain.deliveries import PlannedDelivery
+from shared.domain.destinations import DestinationId
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
 from shared.recurrence import Occurrence, Overridden, Series
@@ -27,7 +29,7 @@ PACE = timedelta(seconds=1)
 def plan_of(event: Event) -> Plan:
     """Return what is needed to find an event's next occurrence."""
     content = event.content
-    return Plan(event.id, event.version, content.timing, content.misfire, event.overrides)
+    return Plan(event.id, event.version, content.webhook_url, content.timing, content.misfire, event.overrides)
 
 
 def series_of(plan: Plan) -> Overridden:
@@ -57,6 +59,7 @@ def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
         event_version=plan.version,
         scheduled_at=occurrence.scheduled_at,
         recurrence_id=occurrence.recurrence_id,
+        destination=_destination_of(plan, occurrence.recurrence_id),
         chained="moved" not in occurrence.flags and plan.timing.recurs,
     )
 
@@ -117,3 +120,8 @@ async def record_excluded(conn: Connection, plan: Plan, *, after: datetime) -> N
 def _next_in_place(plan: Plan, after: datetime) -> Occurrence | None:
     """Return what the chain goes on with: the next occurrence that is neither moved nor excluded."""
     return next((o for o in series_of(plan).in_place(after) if o.scheduled_at > after), None)
+
+
+def _destination_of(plan: Plan, recurrence_id: str) -> DestinationId:
+    override = plan.overrides.get(recurrence_id)
+    return destinations.destination_of((override and override.webhook_url) or plan.webhook_url)

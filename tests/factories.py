@@ -13,6 +13,7 @@ from uuid import UUID
 from shared.domain.attempts import Attempt, Outcome
 from shared.domain.content import Content, Retry, Timing
 from shared.domain.deliveries import ClaimedDelivery, DueDelivery, Held, PlannedDelivery
+from shared.domain.destinations import destination_of
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, event_id_at, occurrence_id_of
 from shared.domain.secrets import EventSecrets
@@ -98,6 +99,7 @@ def planned_of(event: Event, scheduled_at: datetime = NOON, *, chained: bool = F
         event_version=event.version,
         scheduled_at=scheduled_at,
         recurrence_id=recurrence_id,
+        destination=destination_of(event.content.webhook_url),
         chained=chained,
     )
 
@@ -138,6 +140,7 @@ def claimed_of(due_at: datetime = NOON, *, epoch: int = 1) -> ClaimedDelivery:
         occurrence_id=occurrence_id_of(event_id, str(next(_numbers)), due_at),
         event_id=event_id,
         epoch=epoch,
+        destination=destination_of(WEBHOOK_URL),
         due_at=due_at,
         scheduled_at=due_at,
         chained=False,

@@ -14,6 +14,7 @@ from services.api.drafts import Draft
 from shared import planning
 from shared.domain.content import Json, Timing
 from shared.domain.deliveries import Occurrence, PlannedDelivery
+from shared.domain.destinations import destination_of
 from shared.domain.events import Event
 from shared.domain.ids import EventId, event_id_at, trigger_id_at
 from shared.domain.secrets import EventSecrets
@@ -85,6 +86,8 @@ async def update(
             next_at = await _plan(conn, after, after=last_planned_at, before=before.content.timing)
             has_future = next_at is not None or await deliveries.any_of_event(conn, event_id)
             after = msgspec.structs.replace(after, status="active" if has_future else "completed")
+        if "webhook_url" in fields:
+            await deliveries.redirect(conn, event_id, destination_of(after.content.webhook_url))
         await events.change(conn, after, change="updated", fields=fields, by=caller.sub)
     _nudge_if_soon(context, next_at)
     return after
@@ -128,6 +131,7 @@ async def trigger(context: Context, event_id: EventId, wanted: bodies.Trigger, *
             event_version=event.version,
             scheduled_at=now,
             recurrence_id=None,
+            destination=destination_of(event.content.webhook_url),
             chained=False,
             metadata=wanted.metadata,
         )

@@ -43,7 +43,7 @@ async def put(
         key = found.recurrence_id
         if key not in event.overrides and len(event.overrides) >= MOST_OVERRIDES:
             raise Conflict(f"The event has {MOST_OVERRIDES} overrides; drop old ones first.", code="too_many_overrides")
-        before, after = event.overrides.get(key, _NOTHING), _timing_of(wanted)
+        before, after = event.overrides.get(key, _NOTHING), _override_of(wanted)
         if time_of(found, before) <= now or (not after.excluded and time_of(found, after) <= now):
             raise _due(found)
         stored = await overrides.put(conn, event_id, wanted)
@@ -157,6 +157,9 @@ async def _replan(
     if await deliveries.is_under_way_or_over(conn, id_):
         raise _due(found)
     plan = planning.plan_of(event)
+    if before.webhook_url != after.webhook_url:
+        destination = planning.planned(plan, found).destination
+        await deliveries.redirect(conn, event.id, destination, only=id_)
     if moves:
         await planning.record_excluded(conn, plan, after=now)
     if not moves or event.status not in ("active", "completed"):
@@ -180,8 +183,8 @@ async def _settle(context: Context, event_id: EventId, next_at: datetime | None)
         context.nudger.soon()
 
 
-def _timing_of(stored: StoredOverride) -> Override:
-    return Override(excluded=stored.excluded, scheduled_at=stored.scheduled_at)
+def _override_of(stored: StoredOverride) -> Override:
+    return Override(excluded=stored.excluded, scheduled_at=stored.scheduled_at, webhook_url=stored.webhook_url)
 
 
 def _id_of(event: Event, found: Occurrence) -> OccurrenceId:

@@ -17,12 +17,14 @@ import aiohttp
 import structlog
 
 from services.dispatcher import judgement, results, sender
+from services.dispatcher.breakers import Breakers
 from services.dispatcher.holdings import Holdings
+from services.dispatcher.lanes import Lanes
 from services.dispatcher.request import request_of, secrets_of
 from services.dispatcher.results import Result
 from services.dispatcher.settings import DispatcherSettings
 from shared import metrics, process
-from shared.domain import durations
+from shared.domain import destinations, durations
 from shared.domain.attempts import Attempt, Outcome
 from shared.domain.deliveries import DueDelivery, Held
 from shared.errors import BodyTooLarge, SecretUnreadable
@@ -40,6 +42,11 @@ READ_COUNT = 256
 LOAD_COUNT = 256
 LONGEST_BLOCK = timedelta(seconds=1)
 SHORTEST_PAUSE = timedelta(milliseconds=1)
+BUSY_PAUSE = timedelta(milliseconds=2)
+"""Between two looks for a free place in a lane."""
+FULL_PAUSE = timedelta(milliseconds=5)
+PROBE_PAUSE = timedelta(seconds=2)
+"""How long the others wait while one delivery tries whether their destination answers again."""
 SYNC_EVERY = timedelta(seconds=5)
 GRACE = timedelta(seconds=15)
 LONGEST_FLUSH = timedelta(seconds=4)
@@ -64,6 +71,8 @@ class Dispatcher:
         self._clock = DatabaseClock()
         self._random = SystemRandom()
         self._holdings = Holdings(MOST_HELD)
+        self._lanes = Lanes()
+        self._breakers = Breakers()
         self._attempts: dict[asyncio.Task[None], DueDelivery] = {}
         self._results: asyncio.Queue[Result] = asyncio.Queue()
         self._unwritten: list[Result] = []
@@ -79,6 +88,7 @@ class Dispatcher:
             try:
                 async with asyncio.TaskGroup() as inner:
                     inner.create_task(process.repeat("sync", self._sync, stop))
+                    inner.create_task(process.repeat("look", lambda: self._breakers.look(self._pool), stop))
                     inner.create_task(process.repeat("read", self._read, stop))
                     inner.create_task(process.repeat("start", self._start_due, stop, wake=self._arrived))
             finally:
@@ -91,11 +101,8 @@ class Dispatcher:
         return SYNC_EVERY
 
     async def _read(self) -> timedelta:
-        """Take on new messages, unless what is held already waits for room."""
+        """Take on new messages, as many as there is room for."""
         room = self._holdings.room
-        next_due_at = self._holdings.next_due_at
-        if len(self._attempts) >= MOST_IN_FLIGHT and next_due_at and next_due_at <= self._clock.now():
-            room = 0
         if room <= 0:
             return timedelta(milliseconds=10)
         count = min(READ_COUNT, room)
@@ -106,32 +113,66 @@ class Dispatcher:
         return timedelta(0)
 
     async def _start_due(self) -> timedelta:
-        """Start the attempts whose time has come; return how long until the next one's."""
+        """Start the attempts whose time has come; return how long until more can be started."""
         self._arrived.clear()
+        for held, destination in self._holdings.take_due(self._clock.now()):
+            self._lanes.add(held, destination)
         room = MOST_IN_FLIGHT - len(self._attempts)
-        due = self._holdings.take_due(self._clock.now(), limit=min(LOAD_COUNT, room))
-        if due:
-            try:
-                await self._start(due)
-            except CONNECTION_LOST:
-                self._holdings.put_back(due, self._clock.now())
-                raise
+        if self._lanes.waiting_for:
+            async with self._pool.connection() as conn:
+                await self._begin(conn, await self._put_off(conn), room=room)
         if room <= 0:
-            return timedelta(milliseconds=5)
+            return FULL_PAUSE
+        if self._lanes.waiting_for:
+            return BUSY_PAUSE
         next_due_at = self._holdings.next_due_at
         if next_due_at is None:
             return LONGEST_BLOCK
         return max(SHORTEST_PAUSE, min(LONGEST_BLOCK, timedelta(seconds=self._clock.seconds_until(next_due_at))))
 
-    async def _start(self, due: list[Held]) -> None:
-        async with self._pool.connection() as conn:
+    async def _put_off(self, conn: Connection) -> list[Held]:
+        """Give back what cannot be attempted soon; return what is to try whether blocked destinations answer again."""
+        now = self._clock.now()
+        blocked = self._breakers.blocked(self._lanes.waiting_for)
+        free = await self._breakers.may_probe(conn, [id_ for id_, until in blocked.items() if until <= now])
+        probes = [self._lanes.take_one(id_) for id_ in free]
+        waiting = [
+            (held, destinations.time_to_come_back(max(until, now + PROBE_PAUSE), now=now, random=self._random))
+            for id_, until in blocked.items()
+            for held in self._lanes.take_waiting(id_)
+        ]
+        put_off = waiting + self._lanes.surplus(room=self._holdings.room)
+        if not put_off:
+            return probes
+        try:
+            await deliveries.defer(conn, put_off)
+        except CONNECTION_LOST:
+            self._lanes.put_back([*probes, *(held for held, _ in put_off)])
+            raise
+        metrics.DEFERRED.labels(why="destination_blocked").inc(len(waiting))
+        metrics.DEFERRED.labels(why="lane_full").inc(len(put_off) - len(waiting))
+        for held, _ in put_off:
+            self._lanes.end(held)
+            self._drop(held)
+        return probes
+
+    async def _begin(self, conn: Connection, probes: list[Held], *, room: int) -> None:
+        due = probes + self._lanes.take(min(LOAD_COUNT, room))
+        if not due:
+            return
+        try:
             begun = await _hold_long_enough(conn, await deliveries.begin(conn, due))
+        except CONNECTION_LOST:
+            self._lanes.put_back(due)
+            raise
         for held in set(due) - {Held(d.occurrence_id, d.epoch) for d in begun}:
             metrics.STALE.inc()
+            self._lanes.end(held)
             self._drop(held)
         for delivery in begun:
             end = judgement.instead_of_attempt(delivery)
             if end is not None:
+                self._lanes.end(Held(delivery.occurrence_id, delivery.epoch))
                 self._results.put_nowait(Result(event_id=delivery.event_id, end=end))
                 continue
             task = asyncio.create_task(self._attempt(delivery))
@@ -140,7 +181,7 @@ class Dispatcher:
 
     async def _attempt(self, due: DueDelivery) -> None:
         started_at = self._clock.now()
-        metrics.LATENESS.observe(max(0.0, (started_at - due.due_at).total_seconds()))
+        metrics.LATENESS.observe(max(0.0, (started_at - judgement.asked_for_at(due)).total_seconds()))
         timeout = durations.parse(due.content.timeout)
         try:
             secrets = secrets_of(due, self._seals, default=self._config.default_hmac_secret)
@@ -155,6 +196,7 @@ class Dispatcher:
         except Exception as error:  # one delivery that trips over our own bug must not stop the others
             log.exception("attempt.crashed", occurrence_id=str(due.occurrence_id), event_id=str(due.event_id))
             attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INVALID_REQUEST, type(error).__name__)
+        self._lanes.end(Held(due.occurrence_id, due.epoch), answered=destinations.is_answered(attempt))
         end, disables_event = judgement.after_attempt(due, attempt, self._random)
         self._results.put_nowait(Result(event_id=due.event_id, end=end, attempt=attempt, disables_event=disables_event))
 
@@ -165,6 +207,7 @@ class Dispatcher:
         if self._unwritten:
             async with self._pool.connection() as conn:
                 await results.write(conn, self._unwritten)
+                await self._breakers.learn(conn, [r.attempt for r in self._unwritten if r.attempt])
             for result in self._unwritten:
                 self._drop(result.claim)
                 self._results.task_done()
@@ -189,7 +232,7 @@ class Dispatcher:
 
     async def _drain(self) -> None:
         """Hand back what has not begun, let what has begun end, and cut off what does not end in time."""
-        await self._hand_back(self._holdings.take_waiting())
+        await self._hand_back(self._holdings.all)
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=GRACE.total_seconds())
         for task in list(self._attempts):
@@ -208,13 +251,14 @@ class Dispatcher:
             return
         try:
             async with self._pool.connection() as conn:
-                await deliveries.release(conn, held)
+                released = await deliveries.release(conn, held)
         except CONNECTION_LOST as error:
             log.warning("dispatcher.left_to_leases", error=str(error), claims=len(held))
             return
-        metrics.RELEASED.labels(why="stopping").inc(len(held))
+        metrics.RELEASED.labels(why="stopping").inc(len(released))
         for each in held:
-            self._drop(each)
+            if each.occurrence_id in released:
+                self._drop(each)
 
 
 def _unanswered(due: DueDelivery, started_at: datetime, now: datetime, outcome: Outcome, error: str) -> Attempt:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from shared import metrics
 from shared.domain.deliveries import Held
+from shared.domain.destinations import DestinationId
 from shared.stream.deliveries import Message
 
 
@@ -16,7 +17,7 @@ class Holdings:
     def __init__(self, most: int) -> None:
         self._most = most
         self._messages: dict[Held, bytes] = {}
-        self._waiting: list[tuple[datetime, int, Held]] = []
+        self._waiting: list[tuple[datetime, int, Held, DestinationId]] = []
         self._count = 0
 
     @property
@@ -35,34 +36,26 @@ class Holdings:
         if held is None or held in self._messages:
             return False
         self._messages[held] = message.id
-        self._push(message.due_at, held)
+        self._count += 1
+        heapq.heappush(self._waiting, (message.due_at, self._count, held, message.destination))
         metrics.HELD.set(len(self._messages))
         return True
 
-    def take_due(self, now: datetime, *, limit: int) -> list[Held]:
-        """Return those whose time has come, the earliest first. They stay held until `drop`."""
-        due: list[Held] = []
-        while self._waiting and len(due) < limit and self._waiting[0][0] <= now:
-            due.append(heapq.heappop(self._waiting)[2])
+    def take_due(self, now: datetime) -> list[tuple[Held, DestinationId]]:
+        """Return those whose time has come, the earliest first, and where they go. They stay held until `drop`."""
+        due: list[tuple[Held, DestinationId]] = []
+        while self._waiting and self._waiting[0][0] <= now:
+            _, _, held, destination = heapq.heappop(self._waiting)
+            due.append((held, destination))
         return due
 
-    def put_back(self, due: list[Held], now: datetime) -> None:
-        """Let deliveries that were taken be due again, at once."""
-        for held in due:
-            self._push(now, held)
-
-    def take_waiting(self) -> list[Held]:
-        """Return all whose time has not come. They stay held until `drop`."""
-        waiting = [held for _, _, held in self._waiting]
-        self._waiting = []
-        return waiting
+    @property
+    def all(self) -> list[Held]:
+        """All that is held."""
+        return list(self._messages)
 
     def drop(self, held: Held) -> bytes | None:
         """Hold a delivery no longer; return the id of its message."""
         message_id = self._messages.pop(held, None)
         metrics.HELD.set(len(self._messages))
         return message_id
-
-    def _push(self, due_at: datetime, held: Held) -> None:
-        self._count += 1
-        heapq.heappush(self._waiting, (due_at, self._count, held))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import assert_never
 
@@ -16,6 +16,11 @@ LOOK_AGAIN_AFTER = timedelta(minutes=1)
 
 QUEUE_PAUSE = timedelta(seconds=1)
 """How often an occurrence that waits for its predecessor looks whether that is finished."""
+
+
+def asked_for_at(due: DueDelivery) -> datetime:
+    """Return when an attempt should have been made: its first at the occurrence's time, unless that had passed."""
+    return due.due_at if due.attempts or due.catch_up or due.replay else due.scheduled_at
 
 
 def instead_of_attempt(due: DueDelivery) -> Finished | Retried | None:

@@ -12,18 +12,21 @@ from shared import metrics, planning
 from shared.domain import epochs
 from shared.domain.deliveries import ClaimedDelivery
 from shared.store import deliveries, events
+from shared.store.deliveries import Newest
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
 from shared.stream.client import Redis
 
 BATCH = 400
-NEWEST = 200
+NEWEST = Newest(600, share=50)
 """Claimed beside a full batch: what has just come due does not wait until a backlog is worked off."""
 LONGEST_SLEEP = timedelta(seconds=1)
 """A nudge that is lost costs no more."""
 SHORTEST_SLEEP = timedelta(milliseconds=20)
 MOST_QUEUED = 10_000
 """Messages on the stream beyond which nothing more is claimed."""
+MOST_QUEUED_EACH = 2_000
+"""Messages for each dispatcher beyond which a backlog waits in PostgreSQL: enough to keep it busy."""
 FULL_STREAM_SLEEP = timedelta(milliseconds=50)
 
 log = structlog.get_logger()
@@ -35,11 +38,14 @@ async def run_once(pool: Pool, redis: Redis, pace: Pace) -> timedelta:
     Nothing is claimed while Redis is out of reach or dispatchers do not keep up: what waits in PostgreSQL can still be
     changed, and its lease does not run.
     """
-    if await stream.length(redis) >= MOST_QUEUED:
+    queued = await stream.length(redis)
+    if queued >= MOST_QUEUED:
         return FULL_STREAM_SLEEP
+    has_room = queued < MOST_QUEUED_EACH or queued < MOST_QUEUED_EACH * await stream.consumers(redis)
     async with pool.connection() as conn:
         async with conn.transaction():
-            claimed = await _plan_on(conn, await deliveries.claim_due(conn, limit=BATCH, newest=NEWEST), pace)
+            due = await deliveries.claim_due(conn, limit=BATCH if has_room else 0, newest=NEWEST)
+            claimed = await _plan_on(conn, due, pace)
         metrics.CLAIMED.inc(len(claimed))
         if claimed and not await _publish(conn, redis, sorted(claimed, key=lambda claim: claim.due_at)):
             return LONGEST_SLEEP

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from shared.domain.content import Content, Json
+from shared.domain.destinations import DestinationId
 from shared.domain.events import EventStatus
 from shared.domain.ids import EventId, OccurrenceId
 from shared.domain.secrets import EventSecrets
@@ -24,6 +25,7 @@ class PlannedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime
     recurrence_id: str | None
     """None for a trigger."""
+    destination: DestinationId
     chained: bool
     """Its first claim plans the event's next delivery."""
     metadata: dict[str, Json] | None = None
@@ -40,6 +42,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     occurrence_id: OccurrenceId
     event_id: EventId
     epoch: int
+    destination: DestinationId
     due_at: datetime
     scheduled_at: datetime
     chained: bool

@@ -10,10 +10,11 @@ from shared.domain.content import Json
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
-    """What is changed about the time of one occurrence; neither: it keeps its time, and other things change."""
+    """What is changed about the time and the receiver of one occurrence."""
 
     excluded: bool = False
     scheduled_at: datetime | None = None
+    webhook_url: str | None = None
 
 
 class StoredOverride(msgspec.Struct, frozen=True, kw_only=True):

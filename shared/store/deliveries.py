@@ -23,6 +23,7 @@ from shared.domain.deliveries import (
     PlannedDelivery,
     Retried,
 )
+from shared.domain.destinations import DestinationId
 from shared.domain.ids import EventId, OccurrenceId
 from shared.store import secrets
 from shared.store.pool import Connection
@@ -31,22 +32,34 @@ LEASE = timedelta(seconds=60)
 HORIZON = timedelta(seconds=2)
 
 
+class Newest(msgspec.Struct, frozen=True):
+    """How many of those that come due last a claim looks at, and how many of each destination it takes of them."""
+
+    newest: int
+    share: int
+
+
+NONE = Newest(0, 0)
+
+
 INSERT: LiteralString = """
     INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at,
-                            epoch, chained, catch_up, missed_count, recurrence_id, metadata)
+                            epoch, chained, catch_up, missed_count, recurrence_id, destination, metadata)
     SELECT occurrence_id, event_id, event_version, due_at, due_at, scheduled_at,
-           epoch, chained, catch_up, missed_count, recurrence_id, metadata
+           epoch, chained, catch_up, missed_count, recurrence_id, destination, metadata
       FROM unnest(%(occurrence_ids)s::uuid[], %(event_ids)s::uuid[], %(versions)s::integer[],
                   %(scheduled)s::timestamptz[], %(due)s::timestamptz[], %(epochs)s::bigint[], %(chained)s::boolean[],
-                  %(catch_up)s::boolean[], %(missed)s::integer[], %(recurrence_ids)s::text[], %(metadata)s::json[])
+                  %(catch_up)s::boolean[], %(missed)s::integer[], %(recurrence_ids)s::text[],
+                  %(destinations)s::bigint[], %(metadata)s::json[])
         AS planned(occurrence_id, event_id, event_version, scheduled_at, due_at, epoch, chained,
-                   catch_up, missed_count, recurrence_id, metadata)
+                   catch_up, missed_count, recurrence_id, destination, metadata)
      WHERE NOT EXISTS (SELECT FROM occurrences AS o WHERE o.id = planned.occurrence_id)
         ON CONFLICT (occurrence_id) DO NOTHING
  RETURNING occurrence_id
 """
 
-# Beside what has been due the longest, some of what comes due last: no backlog stands in the way of the present.
+# Beside what has been due the longest, some of what comes due last, of each destination a share: no backlog, and no
+# flood of one destination, stands in the way of the present.
 CLAIM: LiteralString = """
     UPDATE deliveries AS d
        SET epoch = d.epoch + 1,
@@ -65,12 +78,18 @@ CLAIM: LiteralString = """
                ||
                ARRAY (
                SELECT ctid FROM deliveries
-                WHERE next_at <= coalesce(%(now)s::timestamptz, now()) + %(horizon)s
+                WHERE ctid = ANY (ARRAY (
+                          SELECT ctid
+                            FROM (SELECT ctid, row_number() OVER (PARTITION BY destination ORDER BY next_at DESC) AS place
+                                    FROM (SELECT ctid, destination, next_at FROM deliveries
+                                           WHERE next_at <= coalesce(%(now)s::timestamptz, now()) + %(horizon)s
+                                             AND (NOT leased OR next_at <= coalesce(%(now)s::timestamptz, now()))
+                                           ORDER BY next_at DESC
+                                           LIMIT %(newest)s) AS newest) AS placed
+                           WHERE place <= %(share)s))
                   AND (NOT leased OR next_at <= coalesce(%(now)s::timestamptz, now()))
-                ORDER BY next_at DESC
-                LIMIT %(newest)s
                   FOR NO KEY UPDATE SKIP LOCKED))
- RETURNING d.occurrence_id, d.event_id, d.epoch, d.due_at, d.scheduled_at, d.chained,
+ RETURNING d.occurrence_id, d.event_id, d.epoch, d.destination, d.due_at, d.scheduled_at, d.chained,
            d.recurrence_id IS NOT NULL AND NOT d.replay AND NOT d.catch_up,
            coalesce(%(now)s::timestamptz, now())
 """
@@ -109,6 +128,19 @@ RELEASE: LiteralString = """
      WHERE d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
        AND NOT d.begun                       -- else its request may be on the wire: the lease decides
  RETURNING d.occurrence_id
+"""
+
+DEFER: LiteralString = """
+    UPDATE deliveries AS d
+       SET next_at = now() + delay, due_at = now() + delay, leased = false, updated_at = now()
+      FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(delays)s::interval[]) AS held(occurrence_id, epoch, delay)
+     WHERE d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
+       AND NOT d.begun
+"""
+
+REDIRECT: LiteralString = """
+    UPDATE deliveries SET destination = %(destination)s
+     WHERE event_id = %(event_id)s AND (%(id)s::uuid IS NULL OR occurrence_id = %(id)s)
 """
 
 FIRST: LiteralString = """
@@ -256,6 +288,7 @@ async def insert(conn: Connection, planned: Sequence[PlannedDelivery]) -> set[Oc
             "epochs": [epochs.epoch_before_first_claim(p.event_version) for p in planned],
             "chained": [p.chained for p in planned],
             "recurrence_ids": [p.recurrence_id for p in planned],
+            "destinations": [p.destination for p in planned],
             "metadata": [None if p.metadata is None else Json(p.metadata) for p in planned],
         },
         binary=True,
@@ -267,22 +300,23 @@ async def claim_due(
     conn: Connection,
     *,
     limit: int,
-    newest: int = 0,
+    newest: Newest = NONE,
     now: datetime | None = None,
     horizon: timedelta = HORIZON,
     lease: timedelta = LEASE,
 ) -> list[ClaimedDelivery]:
     """Take what comes due within the horizon, and what another process let its lease run out on.
 
-    That is up to `limit` of those that are due first and up to `newest` of those that are due last, in any order.
+    That is up to `limit` of those that are due first, and some of those that are due last, in any order.
     """
-    parameters = {"now": now, "horizon": horizon, "lease": lease, "limit": limit, "newest": newest}
+    parameters = {"now": now, "horizon": horizon, "lease": lease, "limit": limit, **msgspec.structs.asdict(newest)}
     cursor = await conn.execute(CLAIM, parameters, binary=True)
     return [
         ClaimedDelivery(
             occurrence_id=occurrence_id,
             event_id=event_id,
             epoch=epoch,
+            destination=destination,
             due_at=due_at,
             scheduled_at=scheduled_at,
             chained=chained,
@@ -290,7 +324,7 @@ async def claim_due(
             claimed_at=claimed_at,
         )
         for (
-            occurrence_id, event_id, epoch, due_at, scheduled_at, chained, by_timing, claimed_at,
+            occurrence_id, event_id, epoch, destination, due_at, scheduled_at, chained, by_timing, claimed_at,
         ) in await cursor.fetchall()
     ]  # fmt: skip
 
@@ -314,6 +348,19 @@ async def release(conn: Connection, held: Sequence[Held | ClaimedDelivery]) -> s
     """Give back claims whose attempt has not begun, before their lease ends; return those that were still good."""
     cursor = await conn.execute(RELEASE, _fences(held), binary=True)
     return {row[0] for row in await cursor.fetchall()}
+
+
+async def defer(conn: Connection, put_off: Sequence[tuple[Held, timedelta]]) -> None:
+    """Give back claims whose attempt has not begun, to be claimed again after a delay."""
+    parameters = {**_fences([held for held, _ in put_off]), "delays": [delay for _, delay in put_off]}
+    await conn.execute(DEFER, parameters)
+
+
+async def redirect(
+    conn: Connection, event_id: EventId, destination: DestinationId, *, only: OccurrenceId | None = None
+) -> None:
+    """Let the live deliveries of an event, or the one of an occurrence, be known to go to another destination."""
+    await conn.execute(REDIRECT, {"event_id": event_id, "destination": destination, "id": only})
 
 
 async def until_next(conn: Connection) -> timedelta | None:

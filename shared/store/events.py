@@ -78,7 +78,7 @@ CHANGE: LiteralString = """
 """
 
 TO_PLAN: LiteralString = """
-    SELECT e.id, e.version, e.status, v.content -> 'timing', v.content -> 'misfire'
+    SELECT e.id, e.version, e.status, e.webhook_url, v.content -> 'timing', v.content -> 'misfire'
       FROM events AS e
       JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
      WHERE e.id = ANY (%(ids)s)
@@ -135,6 +135,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     event_id: EventId
     version: int
+    webhook_url: str
     timing: Timing
     misfire: Misfire = Misfire()
     overrides: Mapping[str, Override] = {}
@@ -213,13 +214,14 @@ async def to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Pla
         id_: Plan(
             id_,
             version,
+            webhook_url,
             msgspec.json.decode(timing, type=Timing),
             msgspec.json.decode(misfire, type=Misfire) if misfire else Misfire(),
             changed.get(id_, {}),
         )
         if status == "active"
         else None
-        for id_, version, status, timing, misfire in rows
+        for id_, version, status, webhook_url, timing, misfire in rows
     }
 
 

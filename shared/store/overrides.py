@@ -24,7 +24,9 @@ OF_EVENT: LiteralString = """
 """
 
 OF_EVENTS: LiteralString = """
-    SELECT event_id, recurrence_id, excluded, scheduled_at FROM event_overrides WHERE event_id = ANY (%(ids)s)
+    SELECT event_id, recurrence_id, excluded, scheduled_at, webhook_url
+      FROM event_overrides
+     WHERE event_id = ANY (%(ids)s)
 """
 
 PUT: LiteralString = """
@@ -67,11 +69,12 @@ async def of_event(
 
 
 async def of_events(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, dict[str, Override]]:
-    """Return what is changed about the times of occurrences, for those of the events that have any."""
+    """Return what is changed about times and receivers of occurrences, for those of the events that have any."""
     cursor = await conn.execute(OF_EVENTS, {"ids": list(ids)}, binary=True)
     found: dict[EventId, dict[str, Override]] = {}
-    for event_id, recurrence_id, excluded, scheduled_at in await cursor.fetchall():
-        found.setdefault(event_id, {})[recurrence_id] = Override(excluded=excluded, scheduled_at=scheduled_at)
+    for event_id, recurrence_id, excluded, scheduled_at, webhook_url in await cursor.fetchall():
+        override = Override(excluded=excluded, scheduled_at=scheduled_at, webhook_url=webhook_url)
+        found.setdefault(event_id, {})[recurrence_id] = override
     return found
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from shared.domain.deliveries import ClaimedDelivery, Held
+from shared.domain.destinations import NOWHERE, DestinationId
 from shared.domain.ids import OccurrenceId
 from shared.stream.client import Redis, ResponseError
 
@@ -31,11 +32,21 @@ class Message(msgspec.Struct, frozen=True):
     id: bytes
     held: Held | None
     due_at: datetime
+    destination: DestinationId = NOWHERE
 
 
 async def length(client: Redis) -> int:
     """Return how many messages there are, read or not, whose result is not written yet."""
     return await client.xlen(STREAM)
+
+
+async def consumers(client: Redis) -> int:
+    """Return how many dispatchers read the stream."""
+    try:
+        groups = await client.xinfo_groups(STREAM)
+    except ResponseError:
+        return 0  # nobody has made the stream yet
+    return sum(int(group["consumers"]) for group in groups)
 
 
 async def publish(client: Redis, claimed: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
@@ -48,6 +59,7 @@ async def publish(client: Redis, claimed: Sequence[ClaimedDelivery]) -> list[Cla
                 "v": FORMAT,
                 "occurrence_id": claim.occurrence_id.bytes,
                 "epoch": claim.epoch,
+                "destination": claim.destination,
                 "due_us": (claim.due_at - _EPOCH) // _MICROSECOND,
             },
         )
@@ -124,6 +136,7 @@ def _message(id_: Any, fields: dict[bytes, bytes]) -> Message:  # noqa: ANN401 -
         return Message(id_, None, _EPOCH)
     try:
         held = Held(OccurrenceId(UUID(bytes=fields[b"occurrence_id"])), int(fields[b"epoch"]))
-        return Message(id_, held, _EPOCH + int(fields[b"due_us"]) * _MICROSECOND)
+        destination = DestinationId(int(fields.get(b"destination", NOWHERE)))
+        return Message(id_, held, _EPOCH + int(fields[b"due_us"]) * _MICROSECOND, destination)
     except (KeyError, ValueError, OverflowError):
         return Message(id_, None, _EPOCH)

@@ -46,6 +46,9 @@ async def receiver() -> AsyncGenerator[Receiver]:
         yield receiver
 
 
+other_receiver = receiver
+
+
 class Holding:
     """An answer that the receiver keeps back until it is let go."""
 
@@ -231,9 +234,11 @@ class TestDelivering:
         assert receiver.requests == []
         assert [attempt.outcome for attempt in await world.attempts_of(claim)] == [Outcome.REFUSED]
 
-    async def test_a_slow_destination_does_not_delay_another(self, world: World, receiver: Receiver) -> None:
+    async def test_a_slow_destination_does_not_delay_another(
+        self, world: World, receiver: Receiver, other_receiver: Receiver
+    ) -> None:
         answer = Holding(receiver)
-        hanging, healthy = [await an_event(world.conn, to(receiver, path=path)) for path in ("/hook", "/other")]
+        hanging, healthy = [await an_event(world.conn, to(each)) for each in (receiver, other_receiver)]
         for number in range(1, 30):
             await a_waiting(world.conn, hanging, utc_now() - number * SECOND)
         claims = [*await deliveries.claim_due(world.conn, limit=100), await a_claimed(world.conn, healthy)]

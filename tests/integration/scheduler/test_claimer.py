@@ -260,7 +260,7 @@ async def test_a_pass_sleeps_until_the_next_comes_within_the_horizon(
 async def test_a_full_batch_is_followed_by_another_at_once(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await an_event(conn)
     await deliveries.insert(
-        conn, [planned_of(event, START - number * SECOND) for number in range(claimer.BATCH + claimer.NEWEST + 1)]
+        conn, [planned_of(event, START - number * SECOND) for number in range(claimer.BATCH + claimer.NEWEST.share + 1)]
     )
 
     assert await claimer.run_once(pool, redis, Pace()) == timedelta(0)

@@ -651,7 +651,7 @@ class TestPlans:
 
     async def test_claiming_walks_the_index_of_next_at(self, conn: Connection, crowded: EventId) -> None:
         assert crowded
-        limits = {"limit": 400, "newest": 200}
+        limits = {"limit": 400, "newest": 600, "share": 50}
         parameters: dict[str, object] = {"now": None, "horizon": HORIZON, "lease": LEASE, **limits}
 
         plan = await self.plan_of(conn, deliveries.CLAIM, parameters)
@@ -660,7 +660,7 @@ class TestPlans:
         assert "Index Scan Backward using deliveries_next_at" in plan
         assert "Tid Scan on deliveries" in plan
         assert "Seq Scan" not in plan
-        assert "Sort" not in plan
+        assert plan.count("Sort  ") <= 1  # of no more than the newest
 
     @pytest.mark.parametrize("number", [1, 256])
     async def test_beginning_finishing_and_retrying_go_by_the_primary_key(

@@ -12,7 +12,18 @@ from shared.errors import NotFound
 from shared.store import events
 from shared.store.pool import Connection, Pool, open_pool
 from shared.store.sight import Sight
-from tests.factories import HOUR, NOON, a_claimed, a_waiting, an_event, content_of, event_of, timing_of, utc_now
+from tests.factories import (
+    HOUR,
+    NOON,
+    WEBHOOK_URL,
+    a_claimed,
+    a_waiting,
+    an_event,
+    content_of,
+    event_of,
+    timing_of,
+    utc_now,
+)
 from tests.integration.waiting import until_blocked
 
 EVERY = Sight(every=True)
@@ -110,7 +121,7 @@ class TestToPlan:
 
         plans = await events.to_plan(conn, [event.id])
 
-        assert plans == {event.id: events.Plan(event.id, 2, timing)}
+        assert plans == {event.id: events.Plan(event.id, 2, WEBHOOK_URL, timing)}
 
     @pytest.mark.parametrize("status", ["paused", "deleted"])
     async def test_an_event_that_is_not_active_has_no_plan(

@@ -10,13 +10,13 @@ from shared.domain.ids import event_id_at, occurrence_id_of
 from shared.store import deliveries
 from shared.store.events import Plan
 from shared.store.pool import Connection
-from tests.factories import DAY, HOUR, NOON, SECOND, a_waiting, an_event, content_of, states_of, timing_of
+from tests.factories import DAY, HOUR, NOON, SECOND, WEBHOOK_URL, a_waiting, an_event, content_of, states_of, timing_of
 
 DAILY = timing_of(schedule="FREQ=DAILY")
 
 
 def plan_for(event: Event) -> Plan:
-    return Plan(event.id, event.version, event.content.timing)
+    return Plan(event.id, event.version, event.content.webhook_url, event.content.timing)
 
 
 async def test_the_first_occurrence_after_an_instant_is_planned(conn: Connection) -> None:
@@ -94,7 +94,7 @@ async def test_nothing_is_planned_for_nobody(conn: Connection) -> None:
     [(timing_of(), False), (DAILY, True), (timing_of(rdates=[NOON + HOUR]), True)],
 )
 def test_only_a_timing_with_more_than_one_instant_is_a_chain(timing: Timing, chained: bool) -> None:
-    plan = Plan(event_id_at(NOON), 1, timing)
+    plan = Plan(event_id_at(NOON), 1, WEBHOOK_URL, timing)
     occurrence = planning.series_of(plan).next_after(NOON - SECOND)
     assert occurrence is not None
 

@@ -87,7 +87,7 @@ class TestPublishAndRead:
 
         [(_, fields)] = cast("list[tuple[bytes, dict[bytes, bytes]]]", await group.xrange(stream.STREAM))
 
-        assert fields.keys() == {b"v", b"occurrence_id", b"epoch", b"due_us"}
+        assert fields.keys() == {b"v", b"occurrence_id", b"epoch", b"due_us", b"destination"}
 
     async def test_nothing_is_refused_by_a_healthy_redis(self, group: Redis) -> None:
         assert await stream.publish(group, [claimed_of(), claimed_of()]) == []

@@ -1,0 +1,154 @@
+"""A lane for each destination: what is due waits in it, and so many of it are attempted at once.
+
+A destination that answers gets more at once; one that does not, fewer. What a lane cannot take on in a while is put
+off, so that no destination fills this process.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, KeysView
+from datetime import timedelta
+from time import monotonic
+
+from shared.domain.deliveries import Held
+from shared.domain.destinations import DestinationId
+
+FIRST_CAP, LARGEST_CAP, SMALLEST_CAP = 8, 64, 2
+SHORTEST_QUEUE = 64
+LONGEST_WAIT = 10.0
+"""Seconds for which a lane may have work waiting, by the pace at which it is answered."""
+LONGEST_DELAY = timedelta(minutes=5)
+_WEIGHT_OF_LAST = 0.1
+
+
+class Lane:
+    """The deliveries of one destination that are due, and how it deals with them."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Held] = deque()
+        self.cap = FIRST_CAP
+        self._seconds = 0.0
+        self._started: dict[Held, float] = {}
+
+    @property
+    def free(self) -> int:
+        """How many more may be attempted now."""
+        return min(self.cap - len(self._started), len(self.waiting))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not self.waiting and not self._started
+
+    def start(self) -> Held:
+        """Take the next one from the queue."""
+        held = self.waiting.popleft()
+        self._started[held] = monotonic()
+        return held
+
+    def end(self, held: Held, *, answered: bool | None) -> None:
+        """Learn from an attempt; `answered` is None where none was made."""
+        begun = self._started.pop(held, None)
+        if begun is None or answered is None:
+            return
+        self._seconds += _WEIGHT_OF_LAST * (monotonic() - begun - self._seconds)
+        self.cap = min(self.cap + 1, LARGEST_CAP) if answered else max(self.cap // 2, SMALLEST_CAP)
+
+    def surplus(self, *, room: int) -> list[tuple[Held, timedelta]]:
+        """Take out what would wait too long, each with the time after which its turn might come.
+
+        One lane may have half of what is left of the room that all share, and no more than it can work off soon.
+        """
+        if len(self.waiting) <= SHORTEST_QUEUE:
+            return []
+        pace = self._pace()
+        keep = max(SHORTEST_QUEUE, min(room, int(LONGEST_WAIT * pace)))
+        put_off: list[tuple[Held, timedelta]] = []
+        while len(self.waiting) > keep:
+            after = timedelta(seconds=max(1.0, len(self.waiting) / pace))
+            put_off.append((self.waiting.pop(), min(after, LONGEST_DELAY)))
+        return put_off
+
+    def _pace(self) -> float:
+        """Return how many attempts a second the destination may be expected to end."""
+        oldest = next(iter(self._started.values()), None)
+        seconds = max(self._seconds, 0.0 if oldest is None else monotonic() - oldest, 0.001)
+        return self.cap / seconds
+
+
+class Lanes:
+    """All lanes of this dispatcher, served in turn."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[DestinationId, Lane] = {}
+        self._of: dict[Held, DestinationId] = {}
+        self._turn: OrderedDict[DestinationId, Lane] = OrderedDict()
+
+    @property
+    def waiting_for(self) -> KeysView[DestinationId]:
+        """The destinations for which something waits."""
+        return self._turn.keys()
+
+    def add(self, held: Held, destination: DestinationId) -> None:
+        """Let a delivery that is due wait in its lane."""
+        lane = self._lanes.setdefault(destination, Lane())
+        self._of[held] = destination
+        lane.waiting.append(held)
+        self._turn.setdefault(destination, lane)
+
+    def take(self, limit: int) -> list[Held]:
+        """Start as many as may be attempted, one of each lane in turn."""
+        taken: list[Held] = []
+        passed_over = 0
+        while len(taken) < limit and passed_over < len(self._turn):
+            id_, lane = next(iter(self._turn.items()))
+            self._turn.move_to_end(id_)
+            if lane.free > 0:
+                taken.append(lane.start())
+                passed_over = 0
+            else:
+                passed_over += 1
+            self._leave_turn(id_)
+        return taken
+
+    def take_one(self, destination: DestinationId) -> Held:
+        """Start the next one of a destination for which something waits."""
+        held = self._lanes[destination].start()
+        self._leave_turn(destination)
+        return held
+
+    def take_waiting(self, destination: DestinationId) -> list[Held]:
+        """Take out all that waits for a destination; it is not started."""
+        lane = self._lanes[destination]
+        found = list(lane.waiting)
+        lane.waiting.clear()
+        self._leave_turn(destination)
+        return found
+
+    def put_back(self, taken: Iterable[Held]) -> None:
+        """Let deliveries that were taken wait again."""
+        for held in taken:
+            destination = self._of[held]
+            lane = self._lanes[destination]
+            lane.end(held, answered=None)
+            lane.waiting.append(held)
+            self._turn.setdefault(destination, lane)
+
+    def surplus(self, *, room: int) -> list[tuple[Held, timedelta]]:
+        """Take out what would wait too long, each with the time after which its turn might come."""
+        return [put_off for lane in self._turn.values() for put_off in lane.surplus(room=room)]
+
+    def end(self, held: Held, *, answered: bool | None = None) -> None:
+        """Forget a delivery; its lane learns from its attempt, if one was made."""
+        destination = self._of.pop(held, None)
+        if destination is None:
+            return
+        lane = self._lanes[destination]
+        lane.end(held, answered=answered)
+        if lane.is_idle:
+            del self._lanes[destination]
+
+    def _leave_turn(self, destination: DestinationId) -> None:
+        if not self._lanes[destination].waiting:
+            self._turn.pop(destination, None)
