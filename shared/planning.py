@@ -17,6 +17,7 @@ from shared.domain.deliveries import PlannedDelivery
 from shared.domain.destinations import DestinationId
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
+from shared.domain.overrides import Override
 from shared.recurrence import Occurrence, Overridden, Series
 from shared.store import deliveries, occurrences
 from shared.store.events import Plan
@@ -29,7 +30,8 @@ PACE = timedelta(seconds=1)
 def plan_of(event: Event) -> Plan:
     """Return what is needed to find an event's next occurrence."""
     content = event.content
-    return Plan(event.id, event.version, content.webhook_url, content.timing, content.misfire, event.overrides)
+    overrides = {**event.overrides, **dict.fromkeys(event.cancelled, Override(excluded=True))}
+    return Plan(event.id, event.version, content.webhook_url, content.timing, content.misfire, overrides)
 
 
 def series_of(plan: Plan) -> Overridden:

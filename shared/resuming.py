@@ -31,6 +31,8 @@ async def resume(conn: Connection, event: Event, *, since: datetime, now: dateti
         event, version=event.version + 1, status="active", status_reason=None, updated_at=now
     )
     await occurrences.forget_cancelled(conn, event.id, after=now)
+    cancelled = await occurrences.cancelled_after(conn, [event.id], after=since)
+    resumed = msgspec.structs.replace(resumed, cancelled=cancelled.get(event.id, frozenset()))
     await _settle(conn, resumed, since=since, now=now, policy=_POLICIES[wish])
     plan = planning.plan_of(resumed)
     await planning.plan_next(conn, [(plan, now)])

@@ -28,6 +28,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 Keys = tuple[bytes, ...]
 """The first seals, all open."""
 
+_MAY_BE_EMPTY = (Networks, timedelta | None)
 _EXAMPLES = ("changeme", "change-me", "change_me", "example", "placeholder", "insecure", "your-", "your_")
 _FEWEST_DIFFERENT = 6
 _KEY_BYTES = 32
@@ -67,7 +68,7 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     for field in msgspec.structs.fields(kind):
         name = PREFIX + field.name.upper()
         raw = environ.get(name)
-        if raw is None or (raw == "" and hints[field.name] != Networks):
+        if raw is None or (raw == "" and hints[field.name] not in _MAY_BE_EMPTY):
             if field.required:
                 problems.append(f"{name} is not set.")
             continue
@@ -84,7 +85,9 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
 
 
 def _convert(raw: str, kind: object) -> object:
-    if kind is timedelta:
+    if kind == timedelta | None and raw == "":
+        return None
+    if kind in (timedelta, timedelta | None):
         return durations.parse(raw)
     if kind == Networks:
         return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())

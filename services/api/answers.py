@@ -128,6 +128,13 @@ class OccurrenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class ReplayAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bulk replay comes to."""
+
+    matched: int
+    """How many occurrences matched when it was asked for."""
+
+
 class AttemptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP request that was made."""
 
@@ -161,7 +168,9 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
     """Return an event as clients see it, with what its timing will come to."""
     content, timing = stored.content, stored.content.timing
     series, changed = planning.series_of_timing(timing), planning.series_of(planning.plan_of(stored))
-    coming = upcoming(changed, stored.id, now, limit=UPCOMING_SHOWN) if stored.status in ("active", "paused") else []
+    coming: list[UpcomingOccurrence] = []
+    if stored.status in ("active", "paused"):
+        coming = upcoming(changed, stored.id, now, limit=UPCOMING_SHOWN)
     return EventAnswer(
         id=stored.id,
         name=content.name,
@@ -193,7 +202,7 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
         next_at=coming[0].scheduled_at if coming and stored.status == "active" else None,
         upcoming=coming,
         summary=recurrence.summary(series),
-        warnings=[*recurrence.warnings(series), *_orphans(changed)],
+        warnings=[*recurrence.warnings(series), *_orphans(Overridden(series=series, overrides=stored.overrides))],
     )
 
 
@@ -250,6 +259,5 @@ def attempt(stored: Attempt) -> AttemptAnswer:
     )
 
 
-def _orphans(series: Series | Overridden) -> list[str]:
-    keys = series.orphans if isinstance(series, Overridden) else ()
-    return [f"the override of {key} matches no occurrence (any more)" for key in keys]
+def _orphans(series: Overridden) -> list[str]:
+    return [f"the override of {key} matches no occurrence (any more)" for key in series.orphans]

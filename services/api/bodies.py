@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.domain.content import DEFAULT_TIMEOUT, DstGap, Duration, Json, Method, Misfire, Overlap, Retry
+from shared.domain.deliveries import FinalStatus
 from shared.domain.tokens import Access
 
 Instant = Annotated[
@@ -201,6 +203,30 @@ class OverrideChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ]
         | None
     ) = None
+
+
+class BulkReplay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Finished occurrences to deliver again: those to which all of this applies."""
+
+    status: Annotated[
+        FinalStatus,
+        Meta(
+            description="A finished one: delivered, failed, expired, cancelled, missed or skipped.",
+            examples=["failed"],
+        ),
+    ]
+    event_id: (
+        Annotated[UUID, Meta(description="The id of one event.", examples=["01a20ede-64e4-73f8-9798-f88b0cce1a0a"])]
+        | None
+    ) = None
+    tags: Annotated[list[Tag], Meta(max_length=64, examples=[["system:backup"]])] | None = None
+    """Their event has all of these."""
+    from_: Instant = msgspec.field(name="from")
+    """Of `scheduled_at`, inclusive."""
+    to: Instant
+    """Of `scheduled_at`, inclusive."""
+    dry_run: bool = False
+    """Only count them."""
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -87,7 +87,7 @@ async def update(
             has_future = next_at is not None or await deliveries.any_of_event(conn, event_id)
             after = msgspec.structs.replace(after, status="active" if has_future else "completed")
         if "webhook_url" in fields:
-            await deliveries.redirect(conn, event_id, destination_of(after.content.webhook_url))
+            await deliveries.redirect_event(conn, event_id, destination_of(after.content.webhook_url))
         await events.change(conn, after, change="updated", fields=fields, by=caller.sub)
     _nudge_if_soon(context, next_at)
     return after

@@ -158,8 +158,7 @@ async def _replan(
         raise _due(found)
     plan = planning.plan_of(event)
     if before.webhook_url != after.webhook_url:
-        destination = planning.planned(plan, found).destination
-        await deliveries.redirect(conn, event.id, destination, only=id_)
+        await deliveries.redirect(conn, {id_: planning.planned(plan, found).destination})
     if moves:
         await planning.record_excluded(conn, plan, after=now)
     if not moves or event.status not in ("active", "completed"):

@@ -31,7 +31,7 @@ def instead_of_attempt(due: DueDelivery) -> Finished | Retried | None:
     held_up = _held_up(due) if by_timing else None
     if held_up is not None:
         return held_up
-    expires_after = due.content.expires_after
+    expires_after = None if due.replay else due.content.expires_after  # a replay is asked for now, however late
     if expires_after is not None and due.now > due.scheduled_at + durations.parse(expires_after):
         return Finished(due.occurrence_id, due.epoch, "expired", "expires_after", 0)
     return None
@@ -56,7 +56,9 @@ def _held_up(due: DueDelivery) -> Finished | Retried | None:
 def after_attempt(due: DueDelivery, attempt: Attempt, random: Random) -> tuple[Finished | Retried, bool]:
     """Return what becomes of the delivery, and whether its event is to be disabled."""
     ended_at = attempt.started_at + timedelta(milliseconds=attempt.duration_ms)
-    verdict = attempts.verdict_of(attempt, due.content.retry, age=ended_at - due.scheduled_at, random=random)
+    verdict = attempts.verdict_of(
+        attempt, due.content.retry, age=ended_at - due.round_at, random=random, attempts_before=due.attempts_before
+    )
     match verdict:
         case Delivered():
             return Finished(due.occurrence_id, due.epoch, "delivered", None, 1), False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.scheduler import claimer, maintenance, pauses
+from services.scheduler import claimer, maintenance, pauses, replays
 from services.scheduler.catching_up import Pace
 from services.scheduler.settings import SchedulerSettings
 from shared import operations, process, readiness, settings
@@ -29,7 +29,8 @@ async def serve(config: SchedulerSettings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(process.repeat("claim", lambda: _claim(pool, redis, pace, wake), stop, wake=wake))
             loops.create_task(process.repeat("pauses", lambda: pauses.run_once(pool), stop))
-            loops.create_task(process.repeat("maintain", lambda: maintenance.run_once(pool), stop))
+            loops.create_task(process.repeat("replays", lambda: replays.run_once(pool, wake), stop))
+            loops.create_task(process.repeat("maintain", lambda: maintenance.run_once(pool, config.retention), stop))
             loops.create_task(process.repeat("listen", lambda: _listen(listening, wake, stop), stop))
 
 

@@ -90,8 +90,12 @@ def delay_after(attempt: int, retry: Retry, random: Random) -> timedelta:
     return delay * random.uniform(1 - retry.jitter, 1 + retry.jitter)
 
 
-def verdict_of(attempt: Attempt, retry: Retry, *, age: timedelta, random: Random) -> Verdict:
-    """Decide what follows an attempt. `age` is the time since `scheduled_at` at the attempt's end."""
+def verdict_of(attempt: Attempt, retry: Retry, *, age: timedelta, random: Random, attempts_before: int = 0) -> Verdict:
+    """Decide what follows an attempt. `age` is the time since `scheduled_at` at the attempt's end.
+
+    Of a replay, both count anew: `attempts_before` it are no part of its policy, and `age` begins with it.
+    """
+    number = attempt.number - attempts_before
     match attempt.outcome:
         case Outcome.DELIVERED:
             return Delivered()
@@ -108,9 +112,9 @@ def verdict_of(attempt: Attempt, retry: Retry, *, age: timedelta, random: Random
             | Outcome.INTERRUPTED
             | Outcome.CANNOT_SIGN
         ):
-            if attempt.number >= retry.max_attempts:
+            if number >= retry.max_attempts:
                 return DeadLetter("attempts_exhausted")
-            delay = max(delay_after(attempt.number, retry, random), attempt.retry_after or timedelta(0))
+            delay = max(delay_after(number, retry, random), attempt.retry_after or timedelta(0))
             if retry.max_age is not None and age + delay > durations.parse(retry.max_age):
                 return DeadLetter("max_age")
             return TryAgain(delay)

@@ -76,9 +76,13 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime
     recurrence_id: str | None
     attempts: int
+    attempts_before: int
+    """Of these, the ones that were made before a replay began."""
     missed_count: int
     catch_up: bool
     replay: bool
+    round_at: datetime
+    """When the first attempt was due: `scheduled_at`, unless it is a replay."""
     metadata: dict[str, Json] | None
     unfinished_before: int
     """How many earlier occurrences of the event are not finished; counted only where overlap matters."""
@@ -86,6 +90,11 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """The database's clock."""
     lease_left: float
     """Seconds until another process may take the claim over."""
+
+    @property
+    def last_attempt(self) -> int:
+        """The number of the attempt that no other follows."""
+        return self.attempts_before + self.content.retry.max_attempts
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -28,3 +28,5 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     overrides: dict[str, Override] = {}
     """What is changed about the times of single occurrences, by recurrence_id."""
+    cancelled: frozenset[str] = frozenset()
+    """The recurrence_ids of those to come that were cancelled one by one."""

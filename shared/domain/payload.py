@@ -94,7 +94,7 @@ def _metadata(due: DueDelivery) -> dict[str, Json]:
 def _facts(due: DueDelivery) -> DeliveryFacts:
     return DeliveryFacts(
         attempt=due.attempts + 1,
-        max_attempts=due.content.retry.max_attempts,
+        max_attempts=due.last_attempt,
         late_by_ms=max(0, (due.now - due.scheduled_at) // _MILLISECOND),
         missed_count=due.missed_count,
         catch_up=due.catch_up,

@@ -80,7 +80,8 @@ CLAIM: LiteralString = """
                SELECT ctid FROM deliveries
                 WHERE ctid = ANY (ARRAY (
                           SELECT ctid
-                            FROM (SELECT ctid, row_number() OVER (PARTITION BY destination ORDER BY next_at DESC) AS place
+                            FROM (SELECT ctid,
+                                         row_number() OVER (PARTITION BY destination ORDER BY next_at DESC) AS place
                                     FROM (SELECT ctid, destination, next_at FROM deliveries
                                            WHERE next_at <= coalesce(%(now)s::timestamptz, now()) + %(horizon)s
                                              AND (NOT leased OR next_at <= coalesce(%(now)s::timestamptz, now()))
@@ -125,7 +126,8 @@ RELEASE: LiteralString = """
     UPDATE deliveries AS d
        SET next_at = d.due_at, leased = false, updated_at = now()
       FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[]) AS held(occurrence_id, epoch)
-     WHERE d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
+     WHERE d.occurrence_id = ANY (%(ids)s)
+       AND d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
        AND NOT d.begun                       -- else its request may be on the wire: the lease decides
  RETURNING d.occurrence_id
 """
@@ -134,13 +136,20 @@ DEFER: LiteralString = """
     UPDATE deliveries AS d
        SET next_at = now() + delay, due_at = now() + delay, leased = false, updated_at = now()
       FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(delays)s::interval[]) AS held(occurrence_id, epoch, delay)
-     WHERE d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
+     WHERE d.occurrence_id = ANY (%(ids)s)
+       AND d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
        AND NOT d.begun
 """
 
 REDIRECT: LiteralString = """
-    UPDATE deliveries SET destination = %(destination)s
-     WHERE event_id = %(event_id)s AND (%(id)s::uuid IS NULL OR occurrence_id = %(id)s)
+    UPDATE deliveries AS d
+       SET destination = redirected.destination
+      FROM unnest(%(ids)s::uuid[], %(destinations)s::bigint[]) AS redirected(occurrence_id, destination)
+     WHERE d.occurrence_id = ANY (%(ids)s) AND d.occurrence_id = redirected.occurrence_id
+"""
+
+REDIRECT_EVENT: LiteralString = """
+    UPDATE deliveries SET destination = %(destination)s WHERE event_id = %(event_id)s
 """
 
 FIRST: LiteralString = """
@@ -154,7 +163,8 @@ BEGIN: LiteralString = """
            SET begun = true,
                event_version = CASE WHEN d.attempts = 0 THEN e.version ELSE d.event_version END
           FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[]) AS held(occurrence_id, epoch), events AS e
-         WHERE d.occurrence_id = held.occurrence_id
+         WHERE d.occurrence_id = ANY (%(ids)s)
+           AND d.occurrence_id = held.occurrence_id
            AND d.epoch = held.epoch              -- a newer claim has taken over: change nothing
            AND d.leased AND NOT d.begun
            AND d.due_at <= clock_timestamp()     -- never early
@@ -165,8 +175,8 @@ BEGIN: LiteralString = """
     )
     SELECT d.occurrence_id, d.epoch, d.event_id, d.event_version, d.event_status, v.content,
            coalesce(o.webhook_url, d.event_webhook_url), d.hmac_secret, d.previous_secrets, d.due_at,
-           d.scheduled_at, d.recurrence_id, d.attempts, d.missed_count, d.catch_up, d.replay,
-           coalesce(d.metadata, o.metadata),
+           d.scheduled_at, d.recurrence_id, d.attempts, d.attempts_before, d.missed_count, d.catch_up, d.replay,
+           coalesce(d.replay_at, d.scheduled_at), coalesce(d.metadata, o.metadata),
            CASE WHEN coalesce(v.content ->> 'overlap', 'allow') = 'allow' THEN 0
                 ELSE (SELECT count(*)::integer FROM deliveries AS earlier
                        WHERE earlier.event_id = d.event_id AND earlier.scheduled_at < d.scheduled_at
@@ -181,7 +191,8 @@ EXTEND: LiteralString = """
     UPDATE deliveries AS d
        SET next_at = clock_timestamp() + lease
       FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(leases)s::interval[]) AS held(occurrence_id, epoch, lease)
-     WHERE d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
+     WHERE d.occurrence_id = ANY (%(ids)s)
+       AND d.occurrence_id = held.occurrence_id AND d.epoch = held.epoch AND d.leased
  RETURNING d.occurrence_id
 """
 
@@ -191,7 +202,8 @@ FINISH: LiteralString = """
          USING unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(statuses)s::text[], %(reasons)s::text[],
                       %(requests)s::integer[])
             AS finished(occurrence_id, epoch, status, reason, requests)
-         WHERE d.occurrence_id = finished.occurrence_id
+         WHERE d.occurrence_id = ANY (%(ids)s)
+           AND d.occurrence_id = finished.occurrence_id
            AND d.epoch = finished.epoch          -- a newer claim has taken over: change nothing
      RETURNING d.*, finished.status, finished.reason, finished.requests
     ), recorded AS (
@@ -211,7 +223,8 @@ RETRY: LiteralString = """
            next_at = now() + delay, due_at = now() + delay
       FROM unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(delays)s::interval[], %(requests)s::integer[])
         AS retried(occurrence_id, epoch, delay, requests)
-     WHERE d.occurrence_id = retried.occurrence_id AND d.epoch = retried.epoch
+     WHERE d.occurrence_id = ANY (%(ids)s)
+       AND d.occurrence_id = retried.occurrence_id AND d.epoch = retried.epoch
        AND d.leased                              -- written already: change nothing
  RETURNING d.occurrence_id, d.epoch
 """
@@ -243,7 +256,7 @@ UNCHAIN: LiteralString = """
 
 LAST_PLANNED: LiteralString = """
     SELECT greatest(clock_timestamp(), max(scheduled_at)) FROM deliveries
-     WHERE event_id = %(event_id)s AND recurrence_id IS NOT NULL
+     WHERE event_id = %(event_id)s AND recurrence_id IS NOT NULL AND NOT replay
 """
 
 TAKE_BACK: LiteralString = """
@@ -356,11 +369,15 @@ async def defer(conn: Connection, put_off: Sequence[tuple[Held, timedelta]]) -> 
     await conn.execute(DEFER, parameters)
 
 
-async def redirect(
-    conn: Connection, event_id: EventId, destination: DestinationId, *, only: OccurrenceId | None = None
-) -> None:
-    """Let the live deliveries of an event, or the one of an occurrence, be known to go to another destination."""
-    await conn.execute(REDIRECT, {"event_id": event_id, "destination": destination, "id": only})
+async def redirect(conn: Connection, redirected: Mapping[OccurrenceId, DestinationId]) -> None:
+    """Let live deliveries be known to go to other destinations."""
+    parameters = {"ids": list(redirected), "destinations": list(redirected.values())}
+    await conn.execute(REDIRECT, parameters)
+
+
+async def redirect_event(conn: Connection, event_id: EventId, destination: DestinationId) -> None:
+    """Let all live deliveries of an event be known to go to another destination."""
+    await conn.execute(REDIRECT_EVENT, {"event_id": event_id, "destination": destination})
 
 
 async def until_next(conn: Connection) -> timedelta | None:
@@ -393,9 +410,11 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             scheduled_at=scheduled_at,
             recurrence_id=recurrence_id,
             attempts=attempts,
+            attempts_before=attempts_before,
             missed_count=missed_count,
             catch_up=catch_up,
             replay=replay,
+            round_at=round_at,
             metadata=None if metadata is None else msgspec.json.decode(metadata),
             unfinished_before=unfinished_before,
             now=now,
@@ -403,7 +422,8 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
         )
         for (
             occurrence_id, epoch, event_id, event_version, status, content, webhook_url, hmac_secret,
-            previous_secrets, due_at, scheduled_at, recurrence_id, attempts, missed_count, catch_up, replay, metadata,
+            previous_secrets, due_at, scheduled_at, recurrence_id, attempts, attempts_before, missed_count, catch_up,
+            replay, round_at, metadata,
             unfinished_before, now, lease_left,
         ) in await cursor.fetchall()
     ]  # fmt: skip

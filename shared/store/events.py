@@ -15,7 +15,7 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.domain.overrides import Override
 from shared.errors import NotFound
-from shared.store import overrides
+from shared.store import occurrences, overrides
 from shared.store import sight as sights
 from shared.store.pool import Connection
 from shared.store.sight import Sight
@@ -153,7 +153,7 @@ async def get(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"There is no event {event_id}.", code="event_not_found")
-    [event] = await _with_overrides(conn, [_event(row)])
+    [event] = await _with_changes(conn, [_event(row)])
     return event
 
 
@@ -193,7 +193,7 @@ async def newest(
         query += NOT_DELETED
     parameters |= {**given, "before_at": before_at, "limit": limit}
     cursor = await conn.execute(query + NEWEST, parameters, binary=True, prepare=False)
-    return await _with_overrides(conn, [_event(row) for row in await cursor.fetchall()])
+    return await _with_changes(conn, [_event(row) for row in await cursor.fetchall()])
 
 
 async def change(conn: Connection, event: Event, *, change: Change, fields: Sequence[str], by: str) -> None:
@@ -270,10 +270,18 @@ async def disable(conn: Connection, ids: Sequence[EventId], *, reason: str) -> N
     await conn.execute(DISABLE, {"ids": list(ids), "reason": reason})
 
 
-async def _with_overrides(conn: Connection, found: list[Event]) -> list[Event]:
-    changed = await overrides.of_events(conn, [event.id for event in found]) if found else {}
+async def _with_changes(conn: Connection, found: list[Event]) -> list[Event]:
+    """Add what is changed about single occurrences."""
+    if not found:
+        return found
+    ids = [event.id for event in found]
+    changed = await overrides.of_events(conn, ids)
+    cancelled = await occurrences.cancelled_after(conn, ids)
     return [
-        msgspec.structs.replace(event, overrides=changed[event.id]) if event.id in changed else event for event in found
+        msgspec.structs.replace(
+            event, overrides=changed.get(event.id, {}), cancelled=cancelled.get(event.id, frozenset())
+        )
+        for event in found
     ]
 
 

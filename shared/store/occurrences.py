@@ -67,6 +67,18 @@ FORGET_EXCLUDED: LiteralString = """
      WHERE event_id = %(event_id)s AND status = 'skipped' AND status_reason = 'excluded' AND scheduled_at > %(after)s
 """
 
+CANCELLED_AFTER: LiteralString = """
+    SELECT event_id, recurrence_id FROM occurrences
+     WHERE recurrence_id IS NOT NULL
+       AND event_id = ANY (%(event_ids)s) AND status = 'cancelled' AND scheduled_at > coalesce(%(after)s, now())
+       AND id >= first_id_at(coalesce(%(after)s, now()))
+     UNION
+    SELECT event_id, recurrence_id FROM occurrences
+     WHERE recurrence_id IS NOT NULL
+       AND event_id = ANY (%(event_ids)s) AND status = 'cancelled' AND scheduled_at > coalesce(%(after)s, now())
+       AND is_moved(id, scheduled_at)
+"""
+
 FORGET_CANCELLED: LiteralString = """
     DELETE FROM occurrences
      WHERE event_id = %(event_id)s AND status = 'cancelled' AND scheduled_at > %(after)s
@@ -101,6 +113,17 @@ async def forget_excluded(conn: Connection, event_id: EventId, *, after: datetim
 async def forget_cancelled(conn: Connection, event_id: EventId, *, after: datetime) -> None:
     """Let occurrences to come that were cancelled with their event happen after all."""
     await conn.execute(FORGET_CANCELLED, {"event_id": event_id, "after": after})
+
+
+async def cancelled_after(
+    conn: Connection, event_ids: Sequence[EventId], *, after: datetime | None = None
+) -> dict[EventId, frozenset[str]]:
+    """Return the recurrence_ids that were cancelled after an instant (None: now), for those events that have any."""
+    cursor = await conn.execute(CANCELLED_AFTER, {"event_ids": list(event_ids), "after": after}, binary=True)
+    found: dict[EventId, frozenset[str]] = {}
+    for event_id, recurrence_id in await cursor.fetchall():
+        found[event_id] = found.get(event_id, frozenset()) | {recurrence_id}
+    return found
 
 
 async def get(conn: Connection, occurrence_id: OccurrenceId, *, sight: Sight) -> Occurrence:

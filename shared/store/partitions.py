@@ -1,5 +1,7 @@
 """Weekly partitions of the history, made before they are needed; a default partition is the net below them.
 
+When a week is too old to be kept, its partition is dropped, without letting anybody wait for long.
+
 A week runs from Monday, in UTC. Occurrences are partitioned by id, which begins with the nominal time.
 """
 
@@ -31,6 +33,18 @@ MOVE: LiteralString = """
 """
 ATTACH: LiteralString = "ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES FROM ({lower}) TO ({upper})"
 
+PARTITIONS: LiteralString = """
+    SELECT child.relname, parent.relname
+      FROM pg_inherits AS i
+      JOIN pg_class AS child ON child.oid = i.inhrelid
+      JOIN pg_class AS parent ON parent.oid = i.inhparent
+     WHERE i.inhparent IN ('occurrences'::regclass, 'attempts'::regclass)
+     ORDER BY child.relname
+"""
+# To drop a partition locks all of its table: whoever comes behind us waits no longer than we do.
+WAIT_SHORTLY: LiteralString = "SET LOCAL lock_timeout = '500ms'"
+DROP: LiteralString = "DROP TABLE IF EXISTS {partition}"
+
 
 def weeks(now: datetime, *, ahead: int) -> Iterator[datetime]:
     """Yield the beginnings of this week and of those that follow."""
@@ -42,12 +56,40 @@ async def make_ahead(conn: Connection, *, now: datetime, ahead: int) -> list[str
     """Make the partitions that are missing and return their names; none when another process is at it."""
     made: list[str] = []
     async with conn.transaction():
-        cursor = await conn.execute(TRY_LOCK, {"lock": _LOCK})
-        if (await cursor.fetchone()) != (True,):
+        if not await lock(conn):
             return made
         for start in weeks(now, ahead=ahead):
             made += [name for table in ("occurrences", "attempts") if (name := await _make(conn, table, start))]
     return made
+
+
+async def older_than(conn: Connection, instant: datetime) -> list[str]:
+    """Return the names of the partitions that hold only what is older, the oldest of each table first."""
+    cursor = await conn.execute(PARTITIONS)
+    return [
+        name
+        for name, table in await cursor.fetchall()
+        if (start := _start_of(name.removeprefix(f"{table}_"))) is not None and start + WEEK <= instant
+    ]
+
+
+async def drop(conn: Connection, name: str) -> bool:
+    """Drop a partition; False when another process is at it.
+
+    LockNotAvailable when others read or write the table all the time.
+    """
+    async with conn.transaction():
+        if not await lock(conn):
+            return False
+        await conn.execute(WAIT_SHORTLY)
+        await conn.execute(sql.SQL(DROP).format(partition=sql.Identifier(name)))
+    return True
+
+
+async def lock(conn: Connection) -> bool:
+    """Let no other process look after the history until the transaction ends; False when one is at it."""
+    cursor = await conn.execute(TRY_LOCK, {"lock": _LOCK})
+    return (await cursor.fetchone()) == (True,)
 
 
 async def _make(conn: Connection, table: Partitioned, start: datetime) -> str | None:
@@ -71,3 +113,8 @@ async def _make(conn: Connection, table: Partitioned, start: datetime) -> str | 
 
 def _bound(table: Partitioned, instant: datetime) -> datetime | UUID:
     return instant if table == "attempts" else UUID(int=int(instant.timestamp() * 1000) << 80)
+
+
+def _start_of(suffix: str) -> datetime | None:
+    """Return the beginning of the week that a partition's name ends in; None for the net."""
+    return None if suffix == "default" else datetime.strptime(suffix, "%Y%m%d").replace(tzinfo=UTC)

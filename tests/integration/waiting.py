@@ -34,3 +34,17 @@ async def until_past(conn: Connection, instant: str) -> None:
     await conn.execute(
         "SELECT pg_sleep(0.01 + greatest(0, extract(epoch FROM %s::timestamptz - clock_timestamp())))", [instant]
     )
+
+
+async def until_somebody_waits(owner: Connection) -> None:
+    """Return as soon as anybody waits for a lock that `owner` holds; asked on the owner's connection."""
+
+    async def waited_for() -> bool:
+        cursor = await owner.execute("""
+            SELECT EXISTS (SELECT FROM pg_stat_activity
+                            WHERE datname = current_database() AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))
+        """)
+        [row] = await cursor.fetchall()
+        return bool(row[0])
+
+    await until(waited_for)

@@ -143,7 +143,8 @@ async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Respons
     event = await _visible(request, event_id)
     start = instants.parameter("from", wanted.from_) or context_of(request).clock.now()
     series = planning.series_of(planning.plan_of(event))
-    return reply({"data": answers.upcoming(series, event.id, start, limit=wanted.limit), "next_cursor": None})
+    coming = answers.upcoming(series, event.id, start, limit=wanted.limit)
+    return reply({"data": coming, "next_cursor": None})
 
 
 @get("/events/{event_id:str}/occurrences", needs="read", query=bodies.OccurrenceQuery, answer=Page[OccurrenceAnswer],

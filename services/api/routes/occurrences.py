@@ -1,14 +1,14 @@
-"""Occurrences and the attempts that were made for them."""
+"""Occurrences and the attempts that were made for them; one may be cancelled, and finished ones replayed."""
 
 from __future__ import annotations
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.params import FromPath
 
-from services.api import answers, bodies, cursors, instants
-from services.api.answers import AttemptAnswer, OccurrenceAnswer, Page
-from services.api.context import AnyRequest, caller_of, context_of, id_of, query_of, reply
+from services.api import answers, bodies, cursors, instants, occurrence_changes
+from services.api.answers import AttemptAnswer, OccurrenceAnswer, Page, ReplayAnswer
+from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
 from services.api.parameters import names
 from shared.domain.ids import EventId, OccurrenceId
 from shared.store import attempts, occurrences
@@ -45,6 +45,32 @@ async def list_attempts(request: AnyRequest, occurrence_id: FromPath[str]) -> Re
     return reply(Page(data=[answers.attempt(each) for each in shown], next_cursor=cursor))
 
 
+@post("/occurrences/{occurrence_id:str}/cancel", needs="write", answer=OccurrenceAnswer, status_code=200,
+      codes=[404, 409])  # fmt: skip
+async def cancel_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
+    """Cancel an occurrence that waits for its time or for a retry."""
+    id_ = _id(occurrence_id)
+    cancelled = await occurrence_changes.cancel(context_of(request), id_, caller=caller_of(request))
+    return reply(answers.occurrence(cancelled))
+
+
+@post("/occurrences/{occurrence_id:str}/replay", needs="write", answer=OccurrenceAnswer, status_code=202,
+      codes=[404, 409])  # fmt: skip
+async def replay_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
+    """Deliver a finished occurrence again, under the same id."""
+    id_ = _id(occurrence_id)
+    replayed = await occurrence_changes.replay(context_of(request), id_, caller=caller_of(request))
+    return reply(answers.occurrence(replayed), status=202)
+
+
+@post("/occurrences/replay", needs="write", body=bodies.BulkReplay, answer=ReplayAnswer, status_code=202)
+async def replay_occurrences(request: AnyRequest) -> Response[bytes]:
+    """Deliver finished occurrences again, all that match and are in the token's scope."""
+    document = await document_of(request)
+    matched = await occurrence_changes.replay_all(context_of(request), document, caller=caller_of(request))
+    return reply(ReplayAnswer(matched=matched), status=202)
+
+
 async def page_of_occurrences(
     request: AnyRequest, wanted: bodies.OccurrenceQuery, filters: occurrences.Filters
 ) -> Response[bytes]:
@@ -71,4 +97,11 @@ def _id(text: str) -> OccurrenceId:
     return OccurrenceId(id_of(text, "occurrence"))
 
 
-ROUTES = [list_occurrences, get_occurrence, list_attempts]
+ROUTES = [
+    list_occurrences,
+    get_occurrence,
+    list_attempts,
+    cancel_occurrence,
+    replay_occurrence,
+    replay_occurrences,
+]

@@ -19,6 +19,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     needs: str
     ok: int
     body: dict[str, object] | None = None
+    of_finished: bool = False
+    """It is about an occurrence that is finished."""
 
 
 ROUTES = [
@@ -50,6 +52,12 @@ ROUTES = [
     Route(method="GET", path="/occurrences", needs="read", ok=200),
     Route(method="GET", path="/occurrences/{occurrence}", needs="read", ok=200),
     Route(method="GET", path="/occurrences/{occurrence}/attempts", needs="read", ok=200),
+    Route(method="POST", path="/occurrences/{occurrence}/cancel", needs="write", ok=200),
+    Route(method="POST", path="/occurrences/{occurrence}/replay", needs="write", ok=202, of_finished=True),
+    Route(
+        method="POST", path="/occurrences/replay", needs="write", ok=202,
+        body={"status": "failed", "from": "2027-03-20T00:00:00Z", "to": "2027-03-21T00:00:00Z"},
+    ),
 ]  # fmt: skip
 ABOUT_ONE = [route for route in ROUTES if "{" in route.path]
 LISTS = [route for route in ROUTES if route.method == "GET" and "{" not in route.path]
@@ -78,6 +86,8 @@ async def ask(api: Api, as_whom: Api, route: Route, tags: list[str]) -> tuple[in
     event = await api.create(tags=tags)
     coming = event["upcoming"][0]
     path = route.path.format(event=event["id"], occurrence=coming["occurrence_id"], recurrence=coming["recurrence_id"])
+    if route.of_finished:
+        await api.http.post(f"/occurrences/{coming['occurrence_id']}/cancel")
     body = event_body(tags=tags) if (route.method, route.path) == ("POST", "/events") else route.body
     answer = await as_whom.http.request(route.method, path, json=body)
     if answer.status_code < 400:

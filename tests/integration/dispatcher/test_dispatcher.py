@@ -15,10 +15,10 @@ from services.dispatcher.dispatcher import Dispatcher
 from services.dispatcher.settings import DispatcherSettings
 from shared.domain.attempts import Attempt, Outcome
 from shared.domain.content import Content
-from shared.domain.deliveries import ClaimedDelivery, Held
+from shared.domain.deliveries import ClaimedDelivery, Finished, Held
 from shared.domain.events import Event
 from shared.settings import Keys, Networks
-from shared.store import attempts, deliveries, events
+from shared.store import attempts, deliveries, events, replays
 from shared.store.pool import Connection, Pool
 from shared.store.sight import Sight
 from shared.stream import deliveries as stream
@@ -249,6 +249,27 @@ class TestDelivering:
 
             assert set((await states_of(world.conn, hanging.id)).values()) == {"queued"}
             answer.let_go()
+
+    async def test_a_replay_is_sent_as_one_also_while_paused_and_after_its_expiry(
+        self, world: World, receiver: Receiver
+    ) -> None:
+        event = await an_event(world.conn, msgspec.structs.replace(to(receiver), expires_after="PT1S"))
+        claim = await a_claimed(world.conn, event, utc_now() - MINUTE)
+        await deliveries.finish(world.conn, [Finished(claim.occurrence_id, claim.epoch, "failed", "of_test", 3)])
+        await world.conn.execute("UPDATE events SET status = 'paused'")
+        await replays.start(world.conn, [claim.occurrence_id])
+        [again] = await deliveries.claim_due(world.conn, limit=1)
+
+        async with world.running():
+            await world.publish(again)
+            [request] = await receiver.wait_for(1, within=10)
+            await world.until_all_are(event, "delivered")
+
+        assert request.headers["webhook-id"] == str(claim.occurrence_id)
+        assert request.headers["x-qhronos-attempt"] == "4"
+        sent = msgspec.json.decode(request.body)["delivery"]
+        assert (sent["attempt"], sent["max_attempts"], sent["replay"]) == (4, 13, True)
+        assert [attempt.number for attempt in await world.attempts_of(again)] == [4]
 
 
 class TestNotDelivering:

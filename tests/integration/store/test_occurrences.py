@@ -9,11 +9,11 @@ from shared.domain.deliveries import Finished, Retried
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId
 from shared.errors import NotFound
-from shared.store import deliveries, occurrences
+from shared.store import cancellations, deliveries, occurrences
 from shared.store.occurrences import Filters
 from shared.store.pool import Connection
 from shared.store.sight import Sight
-from tests.factories import HOUR, MINUTE, NOON, a_claimed, a_waiting, an_event, content_of, planned_of, utc_now
+from tests.factories import DAY, HOUR, MINUTE, NOON, a_claimed, a_waiting, an_event, content_of, planned_of, utc_now
 
 EVERY = Sight(every=True)
 
@@ -108,3 +108,20 @@ class TestNewest:
     async def test_an_unknown_occurrence_is_not_found(self, conn: Connection) -> None:
         with pytest.raises(NotFound):
             await occurrences.get(conn, planned_of(await an_event(conn)).occurrence_id, sight=EVERY)
+
+
+class TestCancelledAfter:
+    async def test_those_to_come_are_found_also_when_they_were_moved(self, conn: Connection) -> None:
+        event = await an_event(conn)
+        past, coming = (planned_of(event, utc_now() + days * DAY) for days in (-1, 1))
+        moved = msgspec.structs.replace(planned_of(event, utc_now() - HOUR), scheduled_at=utc_now() + HOUR)
+        waiting = planned_of(event, utc_now() + MINUTE)
+        await deliveries.insert(conn, [past, coming, moved, waiting])
+        for each in (past, coming, moved):
+            await cancellations.cancel(conn, each.occurrence_id, reason="requested")
+
+        found = await occurrences.cancelled_after(conn, [event.id])
+
+        assert found == {event.id: {coming.recurrence_id, moved.recurrence_id}}
+        assert await occurrences.cancelled_after(conn, [event.id], after=utc_now() + 2 * DAY) == {}
+        assert past.occurrence_id in (await occurrences.cancelled_after(conn, [event.id], after=NOON))[event.id]

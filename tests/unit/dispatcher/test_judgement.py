@@ -56,6 +56,12 @@ def test_expiry_counts_from_the_nominal_time_also_on_a_retry() -> None:
     assert (end.status, end.requests) == ("expired", 0)
 
 
+def test_a_replay_does_not_expire() -> None:
+    due = msgspec.structs.replace(expiring("PT10S", late_by=HOUR), replay=True)
+
+    assert judgement.instead_of_attempt(due) is None
+
+
 def test_without_expiry_no_delay_is_too_long() -> None:
     assert judgement.instead_of_attempt(msgspec.structs.replace(due_of(), now=NOON + 1000 * HOUR)) is None
 
@@ -101,6 +107,25 @@ def test_max_age_counts_from_the_nominal_time_to_the_attempts_end(duration_ms: i
     end, _ = judgement.after_attempt(due, attempt, Random(0))
 
     assert isinstance(end, Finished) == buried
+
+
+def test_a_replay_has_its_whole_policy_before_it() -> None:
+    retry = msgspec.structs.replace(EXACT, max_age="PT1M")
+    due = due_of(event_of(content_of(retry=retry)), attempts=2)
+    replay = msgspec.structs.replace(due, attempts_before=2, replay=True, scheduled_at=NOON - HOUR, round_at=NOON)
+    attempt = attempt_of(number=3, outcome=Outcome.TIMEOUT)
+
+    end = judgement.after_attempt(replay, attempt, Random(0))
+
+    assert end == (Retried(due.occurrence_id, due.epoch, 10 * SECOND), False)
+
+
+def test_the_last_failure_of_a_replay_is_a_dead_letter_again() -> None:
+    due = msgspec.structs.replace(due_of(event_of(content_of(retry=EXACT)), attempts=3), attempts_before=2, replay=True)
+
+    end = judgement.after_attempt(due, attempt_of(number=4, outcome=Outcome.TIMEOUT), Random(0))
+
+    assert end == (Finished(due.occurrence_id, due.epoch, "failed", "attempts_exhausted", 1), False)
 
 
 def paused(**changes: object) -> DueDelivery:

@@ -174,6 +174,15 @@ class TestVerdictOf:
 
         assert verdict(Outcome.TIMEOUT, retry, number=3, age=DAY) == DeadLetter("attempts_exhausted")
 
+    def test_attempts_before_a_replay_are_no_part_of_its_policy(self) -> None:
+        def of_replay(number: int) -> Verdict:
+            attempt = attempt_of(number=number, outcome=Outcome.TIMEOUT)
+            return verdict_of(attempt, EXACT, age=AT_ONCE, random=Random(0), attempts_before=3)
+
+        assert of_replay(4) == TryAgain(10 * SECOND)
+        assert of_replay(5) == TryAgain(MINUTE)
+        assert of_replay(6) == DeadLetter("attempts_exhausted")
+
     @given(
         st.sampled_from(REPEATABLE),
         RETRIES,

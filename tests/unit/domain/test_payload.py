@@ -48,6 +48,14 @@ def test_the_standard_body_says_what_is_due() -> None:
     }
 
 
+def test_the_attempts_of_a_replay_are_counted_on() -> None:
+    due = due_of(event_of(content_of(retry=Retry(max_attempts=4))), attempts=5)
+
+    delivery = json.loads(payload.body_of(msgspec.structs.replace(due, attempts_before=4), zone_of))["delivery"]
+
+    assert (delivery["attempt"], delivery["max_attempts"]) == (6, 8)
+
+
 def test_a_trigger_has_no_recurrence_id() -> None:
     due = msgspec.structs.replace(due_of(), recurrence_id=None)
 

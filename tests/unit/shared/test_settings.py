@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from services.scheduler.settings import SchedulerSettings
 from shared import settings
 from shared.settings import BUILT_IN_HMAC_SECRET, InvalidSettings, Keys, Networks, Settings
 
@@ -23,6 +24,7 @@ class Example(Settings, frozen=True, kw_only=True):
     ops_port: int = 9090
     min_interval: timedelta = timedelta(seconds=60)
     egress_allow: Networks = (ip_network("127.0.0.0/8"),)
+    retention: timedelta | None = timedelta(days=90)
 
 
 GOOD = {
@@ -69,9 +71,23 @@ def test_an_optional_setting_that_is_empty_has_its_default() -> None:
     assert settings.read(Example, {**GOOD, "QHRONOS_OPS_PORT": ""}).ops_port == 9090
 
 
+@pytest.mark.parametrize(("value", "expected"), [("", None), ("P7D", timedelta(days=7))])
+def test_a_duration_that_may_be_missing_is_none_when_it_is_empty(value: str, expected: timedelta | None) -> None:
+    assert settings.read(Example, {**GOOD, "QHRONOS_RETENTION": value}).retention == expected
+
+
+@pytest.mark.parametrize("value", ["PT0S", "PT23H", "P36501D"])
+def test_a_retention_that_cannot_be_meant_is_refused(value: str) -> None:
+    environ = {**GOOD, "QHRONOS_REDIS_URL": "redis://redis/0", "QHRONOS_RETENTION": value}
+
+    with pytest.raises(InvalidSettings, match="QHRONOS_RETENTION is not usable"):
+        settings.read(SchedulerSettings, environ)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("QHRONOS_RETENTION", "forever"),
         ("QHRONOS_OPS_PORT", "many"),
         ("QHRONOS_OPS_PORT", "1.5"),
         ("QHRONOS_MIN_INTERVAL", "60"),

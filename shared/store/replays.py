@@ -1,0 +1,222 @@
+"""Replays: finished occurrences become deliveries again, one at a client's wish or as many as match.
+
+A replay keeps the occurrence's id, and its epoch and attempts go on where the record left them. The record is gone
+until the replay has ended, so that an occurrence is always in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import LiteralString
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Json
+
+from shared.domain.deliveries import FinalStatus
+from shared.domain.destinations import destination_of
+from shared.domain.ids import EventId, OccurrenceId
+from shared.store import deliveries
+from shared.store import sight as sights
+from shared.store.pool import Connection
+from shared.store.sight import Sight
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which finished occurrences are meant."""
+
+    status: FinalStatus
+    scheduled_from: datetime
+    scheduled_to: datetime
+    """Inclusive."""
+    event_id: EventId | None = None
+    tags: list[str] | None = None
+    """The event has all of them."""
+    sight: Sight
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """Occurrences that are delivered again by and by."""
+
+    id: int
+    filters: Filters
+    created_at: datetime
+    """What finished later is none of its business: that has been replayed, perhaps by this very replay."""
+    last_id: UUID
+    """It has come so far."""
+
+
+# The epoch goes on by one: a result of the last claim that is written twice must not end the replay.
+# What was cancelled before its time still waits for it: never early.
+START: LiteralString = """
+    WITH finished AS (
+        DELETE FROM occurrences
+         WHERE id = ANY (%(ids)s) AND updated_at < coalesce(%(finished_before)s, 'infinity'::timestamptz)
+     RETURNING id, event_id, event_version, recurrence_id, scheduled_at, epoch, attempt_count, missed_count,
+               metadata, created_at
+    )
+    INSERT INTO deliveries (occurrence_id, event_id, event_version, recurrence_id, scheduled_at,
+                            next_at, due_at, replay_at, epoch, attempts, attempts_before, missed_count, chained,
+                            metadata, created_at)
+    SELECT id, event_id, event_version, recurrence_id, scheduled_at,
+           due_at, due_at, due_at, epoch + 1, attempt_count, attempt_count, missed_count, false,
+           metadata, created_at
+      FROM finished, greatest(now(), scheduled_at) AS due_at
+ RETURNING occurrence_id
+"""
+
+RECEIVERS: LiteralString = """
+    SELECT d.occurrence_id, coalesce(o.webhook_url, e.webhook_url)
+      FROM deliveries AS d
+      JOIN events AS e ON e.id = d.event_id
+      LEFT JOIN event_overrides AS o ON o.event_id = d.event_id AND o.recurrence_id = d.recurrence_id
+     WHERE d.occurrence_id = ANY (%(ids)s)
+"""
+
+# Ids begin with the nominal time, which finds all but what was moved; those have an index of their own.
+COUNT: LiteralString = """
+    SELECT count(*)
+      FROM (SELECT event_id FROM occurrences
+             WHERE id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s)
+               AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
+               AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
+             UNION ALL
+            SELECT event_id FROM occurrences
+             WHERE is_moved(id, scheduled_at)
+               AND NOT (id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s))
+               AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
+               AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)) AS o
+      JOIN events AS e ON e.id = o.event_id
+     WHERE TRUE
+"""
+# The moved ones are found before they are sorted, or else the planner walks all records by id in search of them.
+LOOK: LiteralString = """
+    WITH moved AS MATERIALIZED (
+        SELECT id FROM occurrences
+         WHERE is_moved(id, scheduled_at)
+           AND NOT (id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s))
+           AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
+           AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
+           AND id > %(last_id)s
+    ), by_id AS (
+        SELECT id FROM occurrences
+         WHERE id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s)
+           AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
+           AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
+           AND id > %(last_id)s
+         ORDER BY id
+         LIMIT %(limit)s
+    )
+    SELECT id FROM by_id UNION ALL SELECT id FROM moved ORDER BY id LIMIT %(limit)s
+"""
+SELECT: LiteralString = """
+    SELECT o.id FROM occurrences AS o JOIN events AS e ON e.id = o.event_id WHERE o.id = ANY (%(ids)s)
+"""
+EVENT_CAN: LiteralString = """
+       AND e.status NOT IN ('deleted', 'disabled') AND (%(tags)s::text[] IS NULL OR e.tags @> %(tags)s::text[])
+"""
+BY_ID: LiteralString = " ORDER BY o.id"
+
+INSERT: LiteralString = """
+    INSERT INTO replays (status, event_id, tags, scheduled_from, scheduled_to, sight, requested_by, matched)
+    VALUES (%(status)s, %(event_id)s, %(tags)s, %(scheduled_from)s, %(scheduled_to)s, %(sight)s,
+            %(by)s, %(matched)s)
+"""
+
+TAKE: LiteralString = """
+    SELECT id, status, event_id, tags, scheduled_from, scheduled_to, sight, created_at, last_id
+      FROM replays
+     WHERE finished_at IS NULL AND next_at <= now()
+     ORDER BY next_at
+     LIMIT 1
+       FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+ADVANCE: LiteralString = """
+    UPDATE replays
+       SET last_id = %(last_id)s, done = done + %(started)s, next_at = now() + %(pause)s,
+           finished_at = CASE WHEN %(finished)s THEN now() END
+     WHERE id = %(id)s
+"""
+
+
+async def start(
+    conn: Connection, ids: Sequence[OccurrenceId], *, finished_before: datetime | None = None
+) -> set[OccurrenceId]:
+    """Make deliveries of finished occurrences; return those that were finished, and before an instant."""
+    cursor = await conn.execute(START, {"ids": list(ids), "finished_before": finished_before}, binary=True)
+    started: list[OccurrenceId] = [row[0] for row in await cursor.fetchall()]
+    cursor = await conn.execute(RECEIVERS, {"ids": started}, binary=True)
+    await deliveries.redirect(conn, {id_: destination_of(url) for id_, url in await cursor.fetchall()})
+    return set(started)
+
+
+async def count(conn: Connection, filters: Filters) -> int:
+    """Return how many occurrences match now."""
+    event_can, parameters = _of_events(filters)
+    cursor = await conn.execute(COUNT + event_can, parameters | _of_records(filters), binary=True, prepare=False)
+    [(matched,)] = await cursor.fetchall()
+    return matched
+
+
+async def insert(conn: Connection, filters: Filters, *, by: str, matched: int) -> None:
+    """Let what matches be replayed."""
+    parameters = {**msgspec.structs.asdict(filters), "sight": Json(filters.sight), "by": by, "matched": matched}
+    await conn.execute(INSERT, parameters)
+
+
+async def take(conn: Connection) -> Replay | None:
+    """Return the replay whose next batch is due; no other process takes it until the transaction ends."""
+    cursor = await conn.execute(TAKE, binary=True)
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    id_, status, event_id, tags, scheduled_from, scheduled_to, sight, created_at, last_id = row
+    filters = Filters(
+        status=status,
+        scheduled_from=scheduled_from,
+        scheduled_to=scheduled_to,
+        event_id=event_id,
+        tags=tags,
+        sight=msgspec.json.decode(sight, type=Sight),
+    )
+    return Replay(id=id_, filters=filters, created_at=created_at, last_id=last_id)
+
+
+async def look(conn: Connection, replay: Replay, *, limit: int) -> list[OccurrenceId]:
+    """Return the next records that may match, by id. Their events are not asked yet, so that a pass is bounded."""
+    parameters = _of_records(replay.filters) | {"last_id": replay.last_id, "limit": limit}
+    cursor = await conn.execute(LOOK, parameters, binary=True, prepare=False)
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def matching(conn: Connection, replay: Replay, ids: Sequence[OccurrenceId]) -> list[OccurrenceId]:
+    """Return those of the records whose events match, by id."""
+    event_can, parameters = _of_events(replay.filters)
+    parameters["ids"] = list(ids)
+    cursor = await conn.execute(SELECT + event_can + BY_ID, parameters, binary=True, prepare=False)
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def advance(conn: Connection, replay: Replay, *, started: int, pause: timedelta, finished: bool) -> None:
+    """Remember how far a replay has come, `replay.last_id`, and when it goes on."""
+    parameters = {"id": replay.id, "last_id": replay.last_id, "started": started, "pause": pause, "finished": finished}
+    await conn.execute(ADVANCE, parameters)
+
+
+def _of_records(filters: Filters) -> dict[str, object]:
+    return {
+        "beyond": filters.scheduled_to + _MILLISECOND,
+        "status": filters.status,
+        "scheduled_from": filters.scheduled_from,
+        "scheduled_to": filters.scheduled_to,
+        "event_id": filters.event_id,
+    }
+
+
+def _of_events(filters: Filters) -> tuple[LiteralString, dict[str, object]]:
+    in_sight, parameters = sights.condition(filters.sight)
+    return EVENT_CAN + in_sight, {**parameters, "tags": filters.tags or None}
