@@ -6,7 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
@@ -28,11 +28,12 @@ Json = dict[str, Any]
 class Process:
     """One service that was started here; what it logs goes to `log`."""
 
-    def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, name: str, environment: dict[str, str], log: Path, *, through: Sequence[str] = ()) -> None:
         self.name = name
         self.log = log
         self.ops_port = int(environment["QHRONOS_OPS_PORT"])
-        command = processes.tethered([sys.executable, "-m", f"services.{name}"], dies_by=SIGKILL)
+        modules = [*through, f"services.{name}"]
+        command = processes.tethered([sys.executable, "-m", *modules], dies_by=SIGKILL)
         with log.open("ab") as output:
             self._process: subprocess.Popen[bytes] = processes.spawn(command, env=environment, output=output)
 
@@ -45,6 +46,11 @@ class Process:
         )
         assert self._process.poll() is None, self.text()
         return self
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
 
     def signal(self, number: Signals) -> None:
         """Send a signal to this process and to no other."""
@@ -66,13 +72,13 @@ class Stack:
         self.database_url = database_url
         self._urls = {"QHRONOS_DATABASE_URL": database_url, "QHRONOS_REDIS_URL": redis_url}
         self._folder = folder
-        self._api_port = free_port()
+        self.api_port = free_port()
         self._session: aiohttp.ClientSession | None = None
         self.started: list[Process] = []
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            f"http://{HOST}:{self._api_port}",
+            f"http://{HOST}:{self.api_port}",
             headers={"authorization": f"Bearer {MASTER}"},
             connector=aiohttp.TCPConnector(limit=32),
         )
@@ -96,17 +102,17 @@ class Stack:
         assert self._session is not None
         return self._session
 
-    def launch(self, name: str) -> Process:
-        """Start a service without waiting for it."""
+    def launch(self, name: str, *, through: Sequence[str] = ()) -> Process:
+        """Start a service without waiting for it, `through` a module with arguments that runs the one it is given."""
         values = {
             "QHRONOS_ENV": "test",
-            "QHRONOS_API_PORT": str(self._api_port),
+            "QHRONOS_API_PORT": str(self.api_port),
             "QHRONOS_OPS_PORT": str(free_port() - settings.SERVICES.index(name)),
             "QHRONOS_DATA_DIR": str(self._folder),
         }
         given = {"QHRONOS_MASTER_TOKEN": MASTER, "QHRONOS_JWT_SECRET": SIGNING_KEY, **self._urls}
         environment = settings.environment_of(name, values, settings.settings_from(values), given)
-        process = Process(name, environment, self._folder / f"{name}-{len(self.started)}.log")
+        process = Process(name, environment, self._folder / f"{name}-{len(self.started)}.log", through=through)
         self.started.append(process)
         return process
 
@@ -114,7 +120,7 @@ class Stack:
         """Start services side by side and return them when all are ready."""
         launched = [self.launch(name) for name in names]
         for process in launched:
-            await process.ready(self._api_port if process.name == "api" else None)
+            await process.ready(self.api_port if process.name == "api" else None)
         return launched
 
     @asynccontextmanager
