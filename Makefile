@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-header --no-emit-index-url --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos lock clean
+.PHONY: help run test check chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -30,6 +30,9 @@ check: $(VENV)/dev.stamp ## lint, formatting, types, import contracts
 
 chaos: $(VENV)/dev.stamp ## break one thing after the other under load, for two minutes; make chaos ARGS="--seed 1"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+bench: $(VENV)/dev.stamp ## measure it all, beside baselines, in about five minutes: make bench ARGS=--quick
+	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(VENV)/made.stamp ## write deploy/requirements/*.txt anew; ARGS=--upgrade takes the newest versions
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Generator
 
-import psycopg
 import pytest
 import pytest_asyncio
 
-from shared.store import schema
 from shared.store.pool import Connection, Pool, open_pool
 from shared.stream.client import Redis, open_client
 from tests import servers
@@ -20,17 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--docker", action="store_true", help="use PostgreSQL and Valkey in containers")
 
 
-def migrate(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as conn:
-        schema.migrate(conn)
-
-
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest) -> Generator[Databases]:
     docker = bool(request.config.getoption("--docker"))
     with (
         servers.postgres_server(os.environ.get("QHRONOS_DATABASE_URL"), docker=docker) as url,
-        Databases(url, migrate) as databases,
+        Databases(url, servers.migrate) as databases,
     ):
         yield databases
 

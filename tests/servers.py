@@ -25,6 +25,7 @@ from redis import Redis
 
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
+from shared.store import schema
 
 POSTGRES_IMAGE = "postgres:18"
 VALKEY_IMAGE = "valkey/valkey:9"
@@ -156,6 +157,12 @@ class Databases:
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._server, autocommit=True) as conn:
             conn.execute(statement)
+
+
+def migrate(url: str) -> None:
+    """Bring a database's schema up to date."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        schema.migrate(conn)
 
 
 def truncate(url: str, *, kept: tuple[str, ...] = ("schema_migrations",)) -> None:

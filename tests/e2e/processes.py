@@ -37,6 +37,11 @@ class Process:
         with log.open("ab") as output:
             self._process: subprocess.Popen[bytes] = processes.spawn(command, env=environment, output=output)
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     async def ready(self, port: int | None = None) -> Self:
         """Return when the process says that it is ready, on its operations port or on another one."""
         await asyncio.to_thread(

@@ -16,10 +16,9 @@ from deploy.local.postgres import Postgres
 from shared.stream.client import Redis, ResponseError
 from shared.stream.deliveries import GROUP, STREAM
 from tests import servers
-from tests.conftest import migrate
 from tests.e2e.processes import Process, Stack
 from tests.receiver import Answer, Receiver, Request
-from tests.servers import Databases
+from tests.servers import Databases, migrate
 
 LEASE = 60
 
