@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 
 from shared.domain import epochs
+from shared.domain.destinations import destination_of
 from tests.benchmarks import contents
 
 LOAD_SECONDS = 180
@@ -19,10 +20,11 @@ EVENTS: LiteralString = """
     WITH made AS MATERIALIZED (
         SELECT n, now() - %(count)s * interval '1 ms' + n * interval '1 ms' AS created_at, md5('event' || n) AS hash,
                (%(urls)s::text[])[1 + n %% cardinality(%(urls)s::text[])] AS url,
+               (%(destinations)s::bigint[])[1 + n %% cardinality(%(urls)s::text[])] AS destination,
                %(tags)s::text[] || ('team:' || n %% 1000) AS tags
           FROM generate_series(1, %(count)s) AS n
     ), named AS MATERIALIZED (
-        SELECT n, url, created_at, tags,
+        SELECT n, url, destination, created_at, tags,
                (lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0')
                 || '7' || left(hash, 3) || '8' || right(hash, 15))::uuid AS id
           FROM made
@@ -39,10 +41,11 @@ EVENTS_DUE: LiteralString = (
     EVENTS
     + """
     INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at, epoch, chained,
-                            recurrence_id)
+                            recurrence_id, destination)
     SELECT (lpad(to_hex((extract(epoch FROM due.at) * 1000)::bigint), 12, '0')
             || '8' || substr(md5('occurrence' || n), 1, 3) || '8' || right(md5('occurrence' || n), 15))::uuid,
-           id, 1, due.at, due.at, due.at, %(epoch)s, false, to_char(due.at, 'YYYY-MM-DD"T"HH24:MI:SS')
+           id, 1, due.at, due.at, due.at, %(epoch)s, false, to_char(due.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+           destination
       FROM named, LATERAL (SELECT %(due_at)s::timestamptz + (n - 1) * %(gap)s::interval AS at) AS due
 """
 )
@@ -86,6 +89,7 @@ def _shown(destinations: Sequence[str], count: int) -> dict[str, object]:
     return {
         "count": count,
         "urls": list(destinations),
+        "destinations": [destination_of(url) for url in destinations],
         "tags": list(content.tags),
         "name": content.name,
         "content": msgspec.json.encode(content).decode(),

@@ -66,7 +66,7 @@ async def _client(session: aiohttp.ClientSession, todo: Iterator[tuple[float, We
 def _request(url: str, due_at: datetime) -> tuple[float, WebhookRequest]:
     event = factories.event_of(contents.content(url))
     due = factories.due_of(event, now=due_at)
-    return due_at.timestamp(), request_of(due, now=due_at, default_secret=BUILT_IN_HMAC_SECRET)
+    return due_at.timestamp(), request_of(due, now=due_at, secrets=[BUILT_IN_HMAC_SECRET])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ EVENTS = "COPY events (id, name, webhook_url, created_by) FROM STDIN"
 VERSIONS = "COPY event_versions (event_id, version, content, change, changed_by) FROM STDIN"
 DELIVERIES = """
     COPY deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at, epoch, chained,
-                     recurrence_id) FROM STDIN
+                     recurrence_id, destination) FROM STDIN
 """
 
 
@@ -43,13 +43,13 @@ class Ahead(msgspec.Struct, frozen=True):
 
 def ahead(content: Content, now: datetime) -> Ahead:
     """Return a new event with all that it will come to."""
-    planned = planned_of(Plan(event_id_at(now), 1, content.timing, content.misfire))
+    planned = planned_of(Plan(event_id_at(now), 1, content.webhook_url, content.timing, content.misfire))
     return Ahead(content, planned[0], due_of(planned))
 
 
 def planned_of(plan: Plan) -> list[PlannedDelivery]:
     """Return all that a timing comes to."""
-    return [planning.planned(plan, each) for each in planning.in_place(plan, plan.timing.start_at)]
+    return [planning.planned(plan, each) for each in planning.series_of(plan).occurrences()]
 
 
 def due_of(planned: Sequence[PlannedDelivery]) -> dict[str, float]:
@@ -100,9 +100,8 @@ def store(database_url: str, events: list[Ahead]) -> None:
             for event in events:
                 first, at = event.first, event.first.scheduled_at
                 epoch = epochs.epoch_before_first_claim(1)
-                copy.write_row(
-                    (first.occurrence_id, first.event_id, 1, at, at, at, epoch, first.chained, first.recurrence_id)
-                )
+                row = (first.occurrence_id, first.event_id, 1, at, at, at, epoch)
+                copy.write_row((*row, first.chained, first.recurrence_id, first.destination))
         conn.execute("ANALYZE events, event_versions, deliveries")
 
 
@@ -131,7 +130,9 @@ class ApiStream:
     def _promised(self, event: Json) -> dict[str, float]:
         """Return what an event will come to; `upcoming` is empty where the answer comes after its time."""
         at = datetime.fromisoformat(event["start_time"])
-        return due_of(planned_of(Plan(EventId(UUID(event["id"])), event["version"], timing_at(at))))
+        return due_of(
+            planned_of(Plan(EventId(UUID(event["id"])), event["version"], event["webhook_url"], timing_at(at)))
+        )
 
     async def _create(self, number: int) -> None:
         body = {"name": f"api {number}", "in": f"PT{DUE_IN.seconds}S", "webhook_url": f"{self._url}/api"}
