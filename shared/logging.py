@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 
+import msgspec
 import structlog
+
+
+def _json(fields: object, **_: object) -> str:
+    return msgspec.json.encode(fields, enc_hook=repr).decode()
 
 
 def configure(service: str) -> None:
     """Send everything, also what libraries log through the standard library, to stderr."""
-    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    on_terminal = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(serializer=_json)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -20,7 +26,7 @@ def configure(service: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)

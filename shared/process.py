@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -28,6 +29,7 @@ CONNECTION_LOST = (*POSTGRES_LOST, RedisError)
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
 _LONGEST_STOP = 25.0
+_NEW_OBJECTS = 50_000
 
 log = structlog.get_logger()
 
@@ -35,6 +37,9 @@ log = structlog.get_logger()
 def run(service: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a process until SIGINT or SIGTERM sets the event that `main` is given."""
     logging.configure(service)
+    # What is loaded stays; and to look through all that lives after every 700 new objects costs a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
     log.info("process.started", version=VERSION, tzdata=TZDATA_VERSION)
     try:
         uvloop.run(_until_signalled(main))

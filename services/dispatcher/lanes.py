@@ -14,7 +14,7 @@ from time import monotonic
 from shared.domain.deliveries import Held
 from shared.domain.destinations import DestinationId
 
-FIRST_CAP, LARGEST_CAP, SMALLEST_CAP = 8, 64, 2
+FIRST_CAP, LARGEST_CAP, SMALLEST_CAP = 8, 128, 2
 SHORTEST_QUEUE = 64
 LONGEST_WAIT = 10.0
 """Seconds for which a lane may have work waiting, by the pace at which it is answered."""

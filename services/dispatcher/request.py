@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from secrets import token_hex
+from random import getrandbits
 
 import msgspec
 
@@ -53,6 +53,6 @@ def request_of(due: DueDelivery, *, now: datetime, secrets: Sequence[str]) -> We
         "x-qhronos-signature": signing.body_signature(secrets[0], body),
         "x-qhronos-attempt": str(due.attempts + 1),
         # One trace for all attempts of an occurrence (W3C Trace Context, level 1).
-        "traceparent": f"00-{due.occurrence_id.hex}-{token_hex(8)}-01",
+        "traceparent": f"00-{due.occurrence_id.hex}-{getrandbits(64):016x}-01",
     }
     return WebhookRequest(method=due.content.method, url=due.webhook_url, headers=headers, body=body)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 
 import msgspec
 import structlog
@@ -22,7 +24,7 @@ IDLE_WAIT = 0.2
 log = structlog.get_logger()
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The end of one claim: what becomes of the delivery, and the request that was made, if any."""
 
     event_id: EventId
@@ -30,7 +32,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     attempt: Attempt | None = None
     disables_event: bool = False
 
-    @property
+    @cached_property
     def claim(self) -> Held:
         """The claim that ended."""
         return Held(self.end.occurrence_id, self.end.epoch)
@@ -58,7 +60,8 @@ async def write(conn: Connection, batch: Sequence[Result]) -> None:
         ended = await deliveries.finish(conn, finished) if finished else {}
         again: set[Held] = await deliveries.retry(conn, retried) if retried else set()
         good = ended.keys() | again
-        made = [msgspec.structs.replace(r.attempt, stale=r.claim not in good) for r in batch if r.attempt]
+        stale = {r.claim for r in batch} - good
+        made = [_marked(r.attempt, stale=r.claim in stale) for r in batch if r.attempt]
         if made:
             await attempts.record(conn, made)
         gone = sorted({r.event_id for r in batch if r.disables_event and r.claim in good})
@@ -66,11 +69,17 @@ async def write(conn: Connection, batch: Sequence[Result]) -> None:
             await _disable(conn, gone)
     if ended:
         await events.complete_finished(conn, sorted({event_id for event_id, _ in ended.values()}))
-    metrics.STALE.inc(len(batch) - len(good))
-    for _, status in ended.values():
-        metrics.FINISHED.labels(status=status).inc()
+    metrics.STALE.inc(len(stale))
+    for status, number in Counter(status for _, status in ended.values()).items():
+        metrics.FINISHED.labels(status=status).inc(number)
+    for outcome, number in Counter(r.attempt.outcome for r in batch if r.attempt).items():
+        metrics.ATTEMPTS.labels(outcome=outcome.value).inc(number)
     for result in batch:
-        _tell(result, stale=result.claim not in good)
+        _tell(result, stale=result.claim in stale)
+
+
+def _marked(attempt: Attempt, *, stale: bool) -> Attempt:
+    return msgspec.structs.replace(attempt, stale=True) if stale else attempt
 
 
 async def _disable(conn: Connection, gone: Sequence[EventId]) -> None:
@@ -91,7 +100,6 @@ def _tell(result: Result, *, stale: bool) -> None:
     }
     attempt = result.attempt
     if attempt:
-        metrics.ATTEMPTS.labels(outcome=attempt.outcome.value).inc()
         fields |= {
             "number": attempt.number,
             "outcome": attempt.outcome.value,

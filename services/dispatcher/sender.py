@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -103,8 +104,8 @@ async def send(
 async def _exchange(session: aiohttp.ClientSession, request: WebhookRequest, ending: Ending) -> None:
     async with session.request(
         request.method,
-        URL(request.url, encoded=request.url.isascii()),
-        data=request.body,
+        _url(request.url),
+        data=aiohttp.BytesPayload(request.body),
         headers=request.headers,
         allow_redirects=False,
     ) as response:
@@ -113,8 +114,16 @@ async def _exchange(session: aiohttp.ClientSession, request: WebhookRequest, end
         ending.headers = _storable(response.headers)
         if response.status in _ASKS_TO_WAIT:
             ending.retry_after = retry_after(response.headers.get("Retry-After"), now=datetime.now(UTC))
+        if response.content.at_eof():
+            ending.body = ""
+            return
         async with asyncio.timeout(LONGEST_BODY_WAIT):
             await _read(response, ending)
+
+
+@lru_cache(maxsize=4096)
+def _url(text: str) -> URL:
+    return URL(text, encoded=text.isascii())
 
 
 async def _read(response: aiohttp.ClientResponse, ending: Ending) -> None:
