@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
 _LONGEST_STOP = 25.0
 _NEW_OBJECTS = 50_000
+_OPEN_FILES = 4_096
 
 log = structlog.get_logger()
 
@@ -40,12 +42,23 @@ def run(service: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     # What is loaded stays; and to look through all that lives after every 700 new objects costs a tenth of the time.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
+    _allow_connections()
     log.info("process.started", version=VERSION, tzdata=TZDATA_VERSION)
     try:
         uvloop.run(_until_signalled(main))
     except QhronosError as error:
         log.error("process.refused_to_start", reason=str(error))  # noqa: TRY400 - the reason is the whole story
         sys.exit(1)
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files, which many systems set to 1 024, as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < _OPEN_FILES:
+        log.warning("open_files.few", limit=wanted, wanted=_OPEN_FILES)
 
 
 async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:

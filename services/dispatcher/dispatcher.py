@@ -12,8 +12,10 @@ import socket
 from datetime import datetime, timedelta
 from random import SystemRandom
 from secrets import token_hex
+from time import monotonic
 
 import aiohttp
+import msgspec
 import structlog
 
 from services.dispatcher import judgement, results, sender
@@ -160,11 +162,15 @@ class Dispatcher:
         due = probes + self._lanes.take(min(LOAD_COUNT, room))
         if not due:
             return
+        asked_at = monotonic()
         try:
             begun = await _hold_long_enough(conn, await deliveries.begin(conn, due))
         except CONNECTION_LOST:
             self._lanes.put_back(due)
             raise
+        # The answer may have been long under way, or this process frozen: then the lease is another's by now.
+        waited = monotonic() - asked_at
+        begun = [d for d in begun if d.lease_left - waited > durations.parse(d.content.timeout).total_seconds()]
         for held in set(due) - {Held(d.occurrence_id, d.epoch) for d in begun}:
             metrics.STALE.inc()
             self._lanes.end(held)
@@ -275,15 +281,19 @@ def _unanswered(due: DueDelivery, started_at: datetime, now: datetime, outcome: 
     )
 
 
-async def _hold_long_enough(conn: Connection, loaded: list[DueDelivery]) -> list[DueDelivery]:
+async def _hold_long_enough(conn: Connection, begun: list[DueDelivery]) -> list[DueDelivery]:
     """Return the deliveries whose lease outlasts their attempt, after making it longer where it would not."""
-    short: list[tuple[Held, timedelta]] = []
-    for d in loaded:
-        longest = 2 * durations.parse(d.content.timeout) + LEASE_MARGIN
-        if timedelta(seconds=d.lease_left) < longest:
-            short.append((Held(d.occurrence_id, d.epoch), longest))
+    short: dict[Held, timedelta] = {}
+    for due in begun:
+        longest = 2 * durations.parse(due.content.timeout) + LEASE_MARGIN
+        if timedelta(seconds=due.lease_left) < longest:
+            short[Held(due.occurrence_id, due.epoch)] = longest
     if not short:
-        return loaded
-    extended = await deliveries.extend(conn, short)
-    lost = {held.occurrence_id for held, _ in short} - extended
-    return [d for d in loaded if d.occurrence_id not in lost]
+        return begun
+    extended = await deliveries.extend(conn, list(short.items()))
+    held_for = {held.occurrence_id: lease.total_seconds() for held, lease in short.items()}
+    return [
+        msgspec.structs.replace(due, lease_left=held_for[due.occurrence_id]) if due.occurrence_id in extended else due
+        for due in begun
+        if due.occurrence_id in extended or due.occurrence_id not in held_for
+    ]

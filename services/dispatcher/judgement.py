@@ -31,6 +31,9 @@ def instead_of_attempt(due: DueDelivery) -> Finished | Retried | None:
     held_up = _held_up(due) if by_timing else None
     if held_up is not None:
         return held_up
+    max_age = due.content.retry.max_age
+    if max_age is not None and due.attempts > due.attempts_before and due.now > due.round_at + durations.parse(max_age):
+        return Finished(due.occurrence_id, due.epoch, "failed", "max_age", 0)
     expires_after = None if due.replay else due.content.expires_after  # a replay is asked for now, however late
     if expires_after is not None and due.now > due.scheduled_at + durations.parse(expires_after):
         return Finished(due.occurrence_id, due.epoch, "expired", "expires_after", 0)

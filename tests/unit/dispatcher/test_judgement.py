@@ -62,6 +62,16 @@ def test_a_replay_does_not_expire() -> None:
     assert judgement.instead_of_attempt(due) is None
 
 
+@pytest.mark.parametrize(("attempts", "buried"), [(0, False), (1, True)])
+def test_no_retry_begins_when_the_delivery_is_too_old(attempts: int, *, buried: bool) -> None:
+    event = event_of(content_of(retry=Retry(max_age="PT1M")))
+    due = msgspec.structs.replace(due_of(event, attempts=attempts), now=NOON + 61 * SECOND)
+
+    end = judgement.instead_of_attempt(due)
+
+    assert end == (Finished(due.occurrence_id, due.epoch, "failed", "max_age", 0) if buried else None)
+
+
 def test_without_expiry_no_delay_is_too_long() -> None:
     assert judgement.instead_of_attempt(msgspec.structs.replace(due_of(), now=NOON + 1000 * HOUR)) is None
 
