@@ -130,7 +130,7 @@ class Lanes:
         """Let deliveries that were taken wait again."""
         for held in taken:
             destination = self._of[held]
-            lane = self._lanes[destination]
+            lane = self._lanes.setdefault(destination, Lane())
             lane.end(held, answered=None)
             lane.waiting.append(held)
             self._turn.setdefault(destination, lane)
@@ -142,8 +142,8 @@ class Lanes:
     def end(self, held: Held, *, answered: bool | None = None) -> None:
         """Forget a delivery; its lane learns from its attempt, if one was made."""
         destination = self._of.pop(held, None)
-        if destination is None:
-            return
+        if destination is None or destination not in self._lanes:
+            return  # of what was taken out, the lane may be gone already
         lane = self._lanes[destination]
         lane.end(held, answered=answered)
         if lane.is_idle:

@@ -112,7 +112,8 @@ def health_after(health: Health, tally: Tally, *, now: datetime) -> Health | Non
         health = Health()
     failures = health.failures + tally.failures
     if tally.retry_after:
-        until = max(now + tally.retry_after, health.blocked_until or now)
+        block = None if health.probing else health.blocked_until
+        until = max(now + tally.retry_after, block or now)
         return Health(failures=failures, trips=health.trips, blocked_until=until)
     if not tally.failures:
         return None

@@ -1,28 +1,16 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 
 import msgspec
 import pytest
-import pytest_asyncio
 
-from services.dispatcher import dispatcher, sender
-from services.dispatcher.dispatcher import Dispatcher
-from services.dispatcher.settings import DispatcherSettings
-from shared.domain.attempts import Attempt, Outcome
-from shared.domain.content import Content
-from shared.domain.deliveries import ClaimedDelivery, Finished, Held
-from shared.domain.events import Event
-from shared.settings import Keys, Networks
-from shared.store import attempts, deliveries, events, replays
-from shared.store.pool import Connection, Pool
+from services.dispatcher import dispatcher
+from shared.domain.attempts import Outcome
+from shared.domain.deliveries import Finished, Held
+from shared.store import deliveries, events, replays
 from shared.store.sight import Sight
 from shared.stream import deliveries as stream
-from shared.stream.client import Redis, open_client
 from tests.factories import (
     HOUR,
     MINUTE,
@@ -30,118 +18,11 @@ from tests.factories import (
     a_claimed,
     a_waiting,
     an_event,
-    content_of,
     states_of,
     utc_now,
 )
-from tests.integration.waiting import until
-from tests.receiver import Answer, Receiver, Request
-
-LOOPBACK: Networks = (ip_network("127.0.0.0/8"),)
-
-
-@pytest_asyncio.fixture
-async def receiver() -> AsyncGenerator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
-
-
-other_receiver = receiver
-
-
-class Holding:
-    """An answer that the receiver keeps back until it is let go."""
-
-    def __init__(self, receiver: Receiver, status: int = 200) -> None:
-        self._let_go = asyncio.Event()
-        self._status = status
-        receiver.answer_with(self._decide)
-
-    def let_go(self) -> None:
-        self._let_go.set()
-
-    async def _decide(self, request: Request) -> Answer:
-        if request.path == "/hook":
-            await self._let_go.wait()
-        return Answer(status=self._status)
-
-
-class World:
-    """What a test of a running dispatcher asks and does."""
-
-    def __init__(self, pool: Pool, redis: Redis, redis_url: str, conn: Connection) -> None:
-        self.pool = pool
-        self.redis = redis
-        self.conn = conn
-        self._redis_url = redis_url
-
-    @asynccontextmanager
-    async def running(self, *, allowed: Networks = LOOPBACK, keys: Keys = ()) -> AsyncGenerator[Dispatcher]:
-        """Run a dispatcher in the block, and stop it gracefully at its end."""
-        config = DispatcherSettings(
-            env="test", database_url="", redis_url="", egress_allow=allowed, encryption_keys=keys
-        )
-        stop = asyncio.Event()
-        async with (
-            open_client(self._redis_url, longest_block=dispatcher.LONGEST_BLOCK.total_seconds()) as reading,
-            sender.open_session(allowed) as session,
-            asyncio.TaskGroup() as tasks,
-        ):
-            work = Dispatcher(config, self.pool, self.redis, reading, session)
-            tasks.create_task(work.run(stop))
-            try:
-                yield work
-            finally:
-                stop.set()
-                await self.redis.xadd(stream.STREAM, {"v": "wake up"})
-
-    async def publish(self, *claims: ClaimedDelivery) -> None:
-        await stream.publish(self.redis, claims)
-
-    async def until_all_are(self, event: Event, *states: str) -> None:
-        async def reached() -> bool:
-            return sorted((await states_of(self.conn, event.id)).values()) == sorted(states)
-
-        await until(reached)
-
-    async def until_forgotten(self) -> None:
-        async def empty() -> bool:
-            return await self.redis.xlen(stream.STREAM) == 0
-
-        await until(empty)
-
-    async def until_read(self, work: Dispatcher, number: int) -> None:
-        async def read() -> bool:
-            return len(await stream.pending_of(self.redis, work.consumer, count=100)) == number
-
-        await stream.ensure_group(self.redis)
-        await until(read)
-
-    async def lease_of(self, claim: ClaimedDelivery) -> timedelta:
-        cursor = await self.conn.execute(
-            "SELECT next_at - now() FROM deliveries WHERE occurrence_id = %s AND leased", [claim.occurrence_id]
-        )
-        [row] = await cursor.fetchall()
-        return row[0]
-
-    async def attempts_of(self, claim: ClaimedDelivery) -> list[Attempt]:
-        return await attempts.of_occurrence(self.conn, claim.occurrence_id, before=None, limit=10)
-
-    async def until_attempted(self, claim: ClaimedDelivery) -> list[Attempt]:
-        async def recorded() -> bool:
-            return bool(await self.attempts_of(claim))
-
-        await until(recorded)
-        return await self.attempts_of(claim)
-
-
-@pytest_asyncio.fixture
-async def world(pool: Pool, redis: Redis, redis_url: str, conn: Connection) -> World:
-    return World(pool, redis, redis_url, conn)
-
-
-def to(receiver: Receiver, *, path: str = "/hook") -> Content:
-    return content_of(url=receiver.url(path))
+from tests.integration.dispatcher.world import Holding, World, to
+from tests.receiver import Answer, Receiver
 
 
 class TestDelivering:
@@ -233,22 +114,6 @@ class TestDelivering:
 
         assert receiver.requests == []
         assert [attempt.outcome for attempt in await world.attempts_of(claim)] == [Outcome.REFUSED]
-
-    async def test_a_slow_destination_does_not_delay_another(
-        self, world: World, receiver: Receiver, other_receiver: Receiver
-    ) -> None:
-        answer = Holding(receiver)
-        hanging, healthy = [await an_event(world.conn, to(each)) for each in (receiver, other_receiver)]
-        for number in range(1, 30):
-            await a_waiting(world.conn, hanging, utc_now() - number * SECOND)
-        claims = [*await deliveries.claim_due(world.conn, limit=100), await a_claimed(world.conn, healthy)]
-
-        async with world.running():
-            await world.publish(*claims)
-            await world.until_all_are(healthy, "delivered")
-
-            assert set((await states_of(world.conn, hanging.id)).values()) == {"queued"}
-            answer.let_go()
 
     async def test_a_replay_is_sent_as_one_also_while_paused_and_after_its_expiry(
         self, world: World, receiver: Receiver
@@ -431,7 +296,7 @@ class TestStopping:
         async with world.running():
             await world.publish(claim)
             await receiver.wait_for(1, within=10)
-            asyncio.get_running_loop().call_later(0.1, answer.let_go)  # when the stop has been asked for
+            answer.let_go_later()
 
         assert await states_of(world.conn, event.id) == {claim.occurrence_id: "delivered"}
         assert len(receiver.requests) == 1

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any, cast
 
 import msgspec
 import pytest
-import pytest_asyncio
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared.domain.attempts import Outcome
@@ -22,25 +20,12 @@ from shared.domain.secrets import EventSecrets, rotated
 from shared.sealing import Seals
 from shared.settings import BUILT_IN_HMAC_SECRET, Keys
 from shared.store import deliveries, overrides, secrets
-from shared.store.pool import Connection, Pool
-from shared.stream.client import Redis
 from tests.factories import HOUR, SECOND, a_claimed, an_event, planned_of, utc_now
-from tests.integration.dispatcher.test_dispatcher import World, to
+from tests.integration.dispatcher.world import World, to
 from tests.integration.waiting import until
 from tests.receiver import Answer, Receiver, Request
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
-
-
-@pytest_asyncio.fixture
-async def receiver() -> AsyncGenerator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
-
-
-@pytest_asyncio.fixture
-async def world(pool: Pool, redis: Redis, redis_url: str, conn: Connection) -> World:
-    return World(pool, redis, redis_url, conn)
 
 
 def with_body(receiver: Receiver, body: Any, **changes: Any) -> Content:

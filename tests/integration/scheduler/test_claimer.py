@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -50,9 +50,30 @@ async def due(conn: Connection, timing: Timing) -> Event:
     return event
 
 
-async def published(redis: Redis) -> list[Held | None]:
+async def a_flood(conn: Connection, number: int, *, due_at: datetime) -> None:
+    """Store so many deliveries to one destination, due within a millisecond."""
+    await conn.execute(
+        """
+        INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at, epoch, chained,
+                                destination)
+        SELECT gen_random_uuid(), gen_random_uuid(), 1, at, at, at, 1048576, false, 7
+          FROM generate_series(1, %(number)s) AS n, LATERAL (
+               SELECT %(due_at)s::timestamptz + n * interval '1 millisecond' / %(number)s AS at) AS due
+        """,
+        {"number": number, "due_at": due_at},
+    )
+
+
+async def waiting(conn: Connection) -> int:
+    """Return how many deliveries nobody holds."""
+    cursor = await conn.execute("SELECT count(*) FROM deliveries WHERE NOT leased")
+    [row] = await cursor.fetchall()
+    return int(row[0])
+
+
+async def published(redis: Redis, *, count: int = 100) -> list[Held | None]:
     await stream.ensure_group(redis)
-    messages = await stream.read(redis, "reader", count=100, block=timedelta(milliseconds=1))
+    messages = await stream.read(redis, "reader", count=count, block=timedelta(milliseconds=1))
     return [message.held for message in messages]
 
 
@@ -280,6 +301,59 @@ async def test_a_backlog_does_not_stand_in_the_way_of_what_has_just_come_due(
 
     assert (await states_of(conn, event.id))[fresh.occurrence_id] == "queued"
     assert list((await states_of(conn, event.id)).values()).count("scheduled") > 0
+
+
+async def test_a_flood_of_one_destination_does_not_hide_what_is_due_to_another_later(
+    pool: Pool, conn: Connection, redis: Redis
+) -> None:
+    await a_flood(conn, 5000, due_at=utc_now())
+    event = await an_event(conn)
+    beside = await a_waiting(conn, event, utc_now() + SECOND)
+
+    await claimer.run_once(pool, redis, Pace())
+
+    assert await states_of(conn, event.id) == {beside.occurrence_id: "queued"}
+    assert beside.occurrence_id in {held.occurrence_id for held in await published(redis, count=1000) if held}
+    assert await waiting(conn) > 0
+
+
+async def test_a_flood_that_is_the_newest_leaves_room_for_what_is_new_beside_it(
+    pool: Pool, conn: Connection, redis: Redis
+) -> None:
+    await a_flood(conn, 5000, due_at=utc_now() - SECOND)
+    event = await an_event(conn)
+    beside = await a_waiting(conn, event, utc_now())
+    await a_flood(conn, claimer.NEWEST.newest - 1, due_at=utc_now() + SECOND)
+
+    await claimer.run_once(pool, redis, Pace())
+
+    assert await states_of(conn, event.id) == {beside.occurrence_id: "queued"}
+
+
+async def test_behind_a_long_stream_a_backlog_waits_and_what_is_new_elsewhere_does_not(
+    pool: Pool, conn: Connection, redis: Redis
+) -> None:
+    await a_flood(conn, 1000, due_at=utc_now() - SECOND)
+    event = await an_event(conn)
+    beside = await a_waiting(conn, event, utc_now())
+    await stream.publish(redis, [claimed_of()] * claimer.MOST_QUEUED_EACH)
+
+    await claimer.run_once(pool, redis, Pace())
+
+    assert await states_of(conn, event.id) == {beside.occurrence_id: "queued"}
+    assert await waiting(conn) == 1000 - claimer.NEWEST.share
+
+
+async def test_a_stream_is_as_long_as_its_dispatchers_are_many(pool: Pool, conn: Connection, redis: Redis) -> None:
+    await a_flood(conn, 1000, due_at=utc_now() - SECOND)
+    await stream.publish(redis, [claimed_of()] * claimer.MOST_QUEUED_EACH)
+    await stream.ensure_group(redis)
+    for consumer in ("one", "other"):
+        await stream.read(redis, consumer, count=1, block=timedelta(milliseconds=1))
+
+    await claimer.run_once(pool, redis, Pace())
+
+    assert await waiting(conn) == 1000 - claimer.NEWEST.share - claimer.BATCH
 
 
 async def test_two_schedulers_share_what_is_due(pool: Pool, conn: Connection, redis: Redis) -> None:

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest_asyncio
+
+from shared.store.pool import Connection, Pool
+from shared.stream.client import Redis
+from tests.integration.dispatcher.world import World
+from tests.receiver import Receiver
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncGenerator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+other_receiver = receiver
+
+
+@pytest_asyncio.fixture
+async def world(pool: Pool, redis: Redis, redis_url: str, conn: Connection) -> World:
+    return World(pool, redis, redis_url, conn)
