@@ -186,6 +186,8 @@ class Dispatcher:
             task.add_done_callback(self._attempts.pop)
 
     async def _attempt(self, due: DueDelivery) -> None:
+        held = Held(due.occurrence_id, due.epoch)
+        self._lanes.begin(held)
         started_at = self._clock.now()
         metrics.LATENESS.observe(max(0.0, (started_at - judgement.asked_for_at(due)).total_seconds()))
         timeout = durations.parse(due.content.timeout)
@@ -202,7 +204,7 @@ class Dispatcher:
         except Exception as error:  # one delivery that trips over our own bug must not stop the others
             log.exception("attempt.crashed", occurrence_id=str(due.occurrence_id), event_id=str(due.event_id))
             attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INVALID_REQUEST, type(error).__name__)
-        self._lanes.end(Held(due.occurrence_id, due.epoch), answered=destinations.is_answered(attempt))
+        self._lanes.end(held, answered=destinations.is_answered(attempt))
         end, disables_event = judgement.after_attempt(due, attempt, self._random)
         self._results.put_nowait(Result(event_id=due.event_id, end=end, attempt=attempt, disables_event=disables_event))
 

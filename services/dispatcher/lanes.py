@@ -18,7 +18,7 @@ FIRST_CAP, LARGEST_CAP, SMALLEST_CAP = 8, 128, 2
 SHORTEST_QUEUE = 64
 LONGEST_WAIT = 10.0
 """Seconds for which a lane may have work waiting, by the pace at which it is answered."""
-LONGEST_DELAY = timedelta(minutes=5)
+SHORTEST_DELAY, LONGEST_DELAY = 1.0, timedelta(minutes=5)
 _WEIGHT_OF_LAST = 0.1
 
 
@@ -28,51 +28,60 @@ class Lane:
     def __init__(self) -> None:
         self.waiting: deque[Held] = deque()
         self.cap = FIRST_CAP
+        self._taken: set[Held] = set()
+        self._begun_at: dict[Held, float] = {}
         self._seconds = 0.0
-        self._started: dict[Held, float] = {}
+        self._next_turn = 0.0
 
     @property
     def free(self) -> int:
         """How many more may be attempted now."""
-        return min(self.cap - len(self._started), len(self.waiting))
+        return min(self.cap - len(self._taken), len(self.waiting))
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to remember."""
-        return not self.waiting and not self._started
+        return not self.waiting and not self._taken
 
-    def start(self) -> Held:
-        """Take the next one from the queue."""
+    def take(self) -> Held:
+        """Take the next one from the queue; it has a place until `end`."""
         held = self.waiting.popleft()
-        self._started[held] = monotonic()
+        self._taken.add(held)
         return held
 
+    def begin(self, held: Held) -> None:
+        """Note that the destination is asked now."""
+        self._begun_at[held] = monotonic()
+
     def end(self, held: Held, *, answered: bool | None) -> None:
-        """Learn from an attempt; `answered` is None where none was made."""
-        begun = self._started.pop(held, None)
-        if begun is None or answered is None:
+        """Learn from an attempt; `answered` is None where the destination was not asked."""
+        self._taken.discard(held)
+        begun_at = self._begun_at.pop(held, None)
+        if begun_at is None or answered is None:
             return
-        self._seconds += _WEIGHT_OF_LAST * (monotonic() - begun - self._seconds)
+        self._seconds += _WEIGHT_OF_LAST * (monotonic() - begun_at - self._seconds)
         self.cap = min(self.cap + 1, LARGEST_CAP) if answered else max(self.cap // 2, SMALLEST_CAP)
 
     def surplus(self, *, room: int) -> list[tuple[Held, timedelta]]:
-        """Take out what would wait too long, each with the time after which its turn might come.
+        """Take out what would wait too long, each with the time after which its turn comes at the present pace.
 
         One lane may have half of what is left of the room that all share, and no more than it can work off soon.
         """
         if len(self.waiting) <= SHORTEST_QUEUE:
             return []
-        pace = self._pace()
+        now, pace = monotonic(), self._pace()
         keep = max(SHORTEST_QUEUE, min(room, int(LONGEST_WAIT * pace)))
+        late = [self.waiting.pop() for _ in range(len(self.waiting) - keep)]
+        self._next_turn = max(self._next_turn, now + max(SHORTEST_DELAY, keep / pace))
         put_off: list[tuple[Held, timedelta]] = []
-        while len(self.waiting) > keep:
-            after = timedelta(seconds=max(1.0, len(self.waiting) / pace))
-            put_off.append((self.waiting.pop(), min(after, LONGEST_DELAY)))
+        for held in reversed(late):
+            put_off.append((held, min(timedelta(seconds=self._next_turn - now), LONGEST_DELAY)))
+            self._next_turn += 1 / pace
         return put_off
 
     def _pace(self) -> float:
         """Return how many attempts a second the destination may be expected to end."""
-        oldest = next(iter(self._started.values()), None)
+        oldest = next(iter(self._begun_at.values()), None)
         seconds = max(self._seconds, 0.0 if oldest is None else monotonic() - oldest, 0.001)
         return self.cap / seconds
 
@@ -105,7 +114,7 @@ class Lanes:
             id_, lane = next(iter(self._turn.items()))
             self._turn.move_to_end(id_)
             if lane.free > 0:
-                taken.append(lane.start())
+                taken.append(lane.take())
                 passed_over = 0
             else:
                 passed_over += 1
@@ -114,7 +123,7 @@ class Lanes:
 
     def take_one(self, destination: DestinationId) -> Held:
         """Start the next one of a destination for which something waits."""
-        held = self._lanes[destination].start()
+        held = self._lanes[destination].take()
         self._leave_turn(destination)
         return held
 
@@ -138,6 +147,10 @@ class Lanes:
     def surplus(self, *, room: int) -> list[tuple[Held, timedelta]]:
         """Take out what would wait too long, each with the time after which its turn might come."""
         return [put_off for lane in self._turn.values() for put_off in lane.surplus(room=room)]
+
+    def begin(self, held: Held) -> None:
+        """Note that the destination of a delivery that was taken is asked now."""
+        self._lanes[self._of[held]].begin(held)
 
     def end(self, held: Held, *, answered: bool | None = None) -> None:
         """Forget a delivery; its lane learns from its attempt, if one was made."""
