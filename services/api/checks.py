@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.domain import durations, egress
+from shared.domain import headers as header_rules
 from shared.domain.content import Json, Retry
 from shared.errors import FieldError
 from shared.settings import Networks
@@ -18,16 +19,17 @@ LARGEST_JSON = 64 * 1024
 """Bytes that `metadata` or `body` may take."""
 LONGEST_DURATION = timedelta(days=3660)
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
-_OURS = ("webhook-", "x-qhronos-")
-_RESERVED = frozenset(
-    {
-        "host", "content-length", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "traceparent",
-    }
-)  # fmt: skip
+_CREDENTIALS = re.compile(r"https?://[^/?#]*@", re.IGNORECASE | re.ASCII)
+# Narrower than RFC 3986, so that no parser finds another host than this in what passes.
+_URL = re.compile(
+    r"https?://(\[(?P<literal>[0-9a-f:.]+(%[^\]/?#]*)?)\]|(?P<name>[^\[\]@:/?#]+))(:(?P<port>[0-9]*))?([/?#]|\Z)",
+    re.IGNORECASE | re.ASCII,
+)
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LONGEST_HOST = 253
+_NOT_ABSOLUTE = "This is not an absolute http or https URL.", "A scheme, a host, and what else it takes."
 _URL_EXAMPLE = "https://example.com/webhook"
 
 
@@ -40,50 +42,61 @@ def url(text: str, allowed: Networks) -> Iterator[FieldError]:
 
 
 def _url_problem(text: str, allowed: Networks) -> tuple[str, str] | None:
-    absolute = "This is not an absolute http or https URL.", "A scheme, a host, and what else it takes."
     if _UNSAFE_IN_URL.search(text):
         return "The URL holds a space, a backslash or a control character.", "Percent-encode it."
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return absolute
-    if parts.scheme not in ("http", "https") or not host or port == 0 or not _is_host(host):
-        return absolute
-    if parts.username is not None or parts.password is not None:
+    if _CREDENTIALS.match(text):
         return "The URL holds credentials, which would be shown and logged.", "Send them in `headers`."
-    address = egress.literal_of(host if ":" in host else host.encode("idna").decode())
+    found = _URL.match(text)
+    if found is None or not _is_port(found["port"]):
+        return _NOT_ABSOLUTE
+    host = (found["literal"] or found["name"]).lower()
+    address = egress.literal_of(host)
     if address is not None and not egress.is_allowed(address, allowed):
         return f"{address} is not a public address.", "Webhooks reach public hosts; an operator can allow networks."
-    return None
+    if found["literal"]:
+        return _NOT_ABSOLUTE if address is None or "%" in host else None
+    return _name_problem(host) if address is None or host != str(address) else None
 
 
-def _is_host(host: str) -> bool:
-    if ":" in host:
-        return egress.literal_of(host) is not None
+def _name_problem(host: str) -> tuple[str, str] | None:
+    """Find what keeps `host` from being a name that everybody reads alike, and nobody as an address."""
+    address = egress.literal_of(host)
+    if address is not None:
+        return f"The host is an odd way to write {address}.", f"Write {address}."
+    if not host.isprintable() or unicodedata.normalize("NFKC", host.casefold()) != host:
+        return "The host holds characters that are read as others.", "Write its ASCII form, which begins with `xn--`."
+    return None if _is_name(host) else _NOT_ABSOLUTE
+
+
+def _is_port(text: str | None) -> bool:
+    return not text or (len(text) <= 5 and 0 < int(text) < 2**16)
+
+
+def _is_name(host: str) -> bool:
     try:
-        labels = host.rstrip(".").encode("idna").split(b".")
+        labels = host.removesuffix(".").encode("idna").decode("ascii").split(".")
     except UnicodeError:
         return False
-    return all(re.fullmatch(rb"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", label) for label in labels)
+    fits = len(".".join(labels)) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    return fits and not _NUMBER.fullmatch(labels[-1])
 
 
 def headers(given: Mapping[str, str]) -> Iterator[FieldError]:
     """Find headers that a client may not set, and names and values that are none."""
     seen: set[str] = set()
     for name, value in given.items():
-        lower = name.lower()
         pointer = "/headers/" + name[:100].replace("~", "~0").replace("/", "~1")
-        if not _TOKEN.fullmatch(name):
+        if not header_rules.is_name(name):
             yield FieldError(pointer=pointer, message="This is not a header name.", example={"x-team": "billing"})
-        elif lower in _RESERVED or lower.startswith(_OURS):
+        elif header_rules.is_reserved(name):
             yield FieldError(pointer=pointer, message="This header is set by the service.", hint="Leave it out.")
-        elif lower in seen:
+        elif name.lower() in seen:
             yield FieldError(pointer=pointer, message="This header stands twice.", hint="Names ignore case.")
-        if _CONTROL.search(value) or value != value.strip():
-            message = "The value holds a control character, or white space at an end."
-            yield FieldError(pointer=pointer, message=message, hint="Header values are one line of text.")
-        seen.add(lower)
+        if not header_rules.is_value(value):
+            message = "The value holds a control character, white space at an end, or what is not Latin-1."
+            hint = "Header values are one line of text; encode anything else, for example as base64."
+            yield FieldError(pointer=pointer, message=message, hint=hint, example="billing")
+        seen.add(name.lower())
 
 
 def duration(pointer: str, text: str, *, at_least: timedelta, at_most: timedelta) -> Iterator[FieldError]:

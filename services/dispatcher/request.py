@@ -24,6 +24,8 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
     url: str
     headers: dict[str, str]
+    own_headers: dict[str, str] = {}
+    """Those of the event among them."""
     body: bytes
 
 
@@ -55,4 +57,6 @@ def request_of(due: DueDelivery, *, now: datetime, secrets: Sequence[str]) -> We
         # One trace for all attempts of an occurrence (W3C Trace Context, level 1).
         "traceparent": f"00-{due.occurrence_id.hex}-{getrandbits(64):016x}-01",
     }
-    return WebhookRequest(method=due.content.method, url=due.webhook_url, headers=headers, body=body)
+    return WebhookRequest(
+        method=due.content.method, url=due.webhook_url, headers=headers, own_headers=due.content.headers, body=body
+    )

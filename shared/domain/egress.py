@@ -20,6 +20,8 @@ _NEVER = (
     IPv6Network("fec0::/10"),  # site-local, deprecated by RFC 3879
     IPv6Network("3fff::/20"),  # documentation, RFC 9637
     IPv6Network("5f00::/16"),  # SRv6 SIDs, RFC 9602
+    IPv4Network("168.63.129.16/32"),  # Azure's platform services, seen from inside only
+    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments, Oracle's metadata service among them; Pythons differ
     IPv4Network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
 )
 _OLD_NOTATION = re.compile(r"[0-9a-fx.]+", re.IGNORECASE)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
@@ -8,45 +9,30 @@ from hypothesis import strategies as st
 
 from shared.domain import egress
 from shared.domain.egress import Network
+from tests import hosts
 
 NONE: tuple[Network, ...] = ()
 
-NOT_PUBLIC = {
-    "this host": ["0.0.0.0", "0.1.2.3", "::"],
-    "loopback": ["127.0.0.1", "127.255.255.254", "::1"],
-    "private": ["10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "192.168.255.255"],
-    "link-local": ["169.254.0.1", "169.254.169.254", "fe80::1", "fe80::1%eth0", "febf::1"],
-    "carrier-grade NAT": ["100.64.0.1", "100.127.255.255"],
-    "unique local": ["fc00::1", "fd00:ec2::254", "fdff::1"],
-    "site-local": ["fec0::1", "feff:ffff::1"],
-    "multicast": ["224.0.0.1", "239.255.255.250", "ff02::1", "ff0e::1"],
-    "reserved": ["240.0.0.1", "255.255.255.255", "192.0.0.1", "4000::1", "100::1", "5f00::1"],
-    "documentation and benchmarks": ["192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "2001:db8::1"],
-    "newer documentation": ["3fff::1", "3fff:fff:ffff::1"],
-    "v4-mapped": ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:100.64.0.1", "::ffff:0:0"],
-    "v4-translated and v4-compatible": ["::ffff:0:7f00:1", "::127.0.0.1", "::10.0.0.1", "::8.8.8.8"],
-    "NAT64": ["64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b::224.0.0.1"],
-    "local NAT64": ["64:ff9b:1::1", "64:ff9b:1::8.8.8.8"],
-    "6to4": ["2002:7f00:1::", "2002:a00:1::1", "2002:a9fe:a9fe::", "2002:c0a8:1::1", "2002:6440:1::", "2002:e000:1::"],
-    "6to4 relays": ["192.88.99.1"],
-    "Teredo": ["2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],
-    "ORCHID": ["2001:10::1", "2001:20::1"],
-}
 
-PUBLIC = [
-    "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1", "126.255.255.255", "128.0.0.1",
-    "169.253.255.255", "172.15.255.255", "172.32.0.1", "192.167.255.255", "192.169.0.1", "223.255.255.255",
-    "2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8",
-    "2002:808:808::1", "3ffe:ffff::1", "3fff:1000::1",
-]  # fmt: skip
+def literals(table: Mapping[str, str]) -> list[str]:
+    """Return the addresses of a table that are written as such."""
+    bare = [host.strip("[]") for host in hosts.every(table)]
+    return [host for host in bare if is_address(host)]
 
 
-@pytest.mark.parametrize("address", [address for addresses in NOT_PUBLIC.values() for address in addresses])
+def is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("address", literals(hosts.REFUSED))
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     assert not egress.is_allowed(ip_address(address), NONE)
 
 
-@pytest.mark.parametrize("address", PUBLIC)
+@pytest.mark.parametrize("address", literals(hosts.ALLOWED))
 def test_a_public_address_is_allowed(address: str) -> None:
     assert egress.is_allowed(ip_address(address), NONE)
 
