@@ -53,7 +53,8 @@ INSERT: LiteralString = """
                   %(destinations)s::bigint[], %(metadata)s::json[])
         AS planned(occurrence_id, event_id, event_version, scheduled_at, due_at, epoch, chained,
                    catch_up, missed_count, recurrence_id, destination, metadata)
-     WHERE NOT EXISTS (SELECT FROM occurrences AS o WHERE o.id = planned.occurrence_id)
+     WHERE NOT EXISTS (SELECT FROM occurrences AS o
+                        WHERE o.id = ANY (%(occurrence_ids)s) AND o.id = planned.occurrence_id)
         ON CONFLICT (occurrence_id) DO NOTHING
  RETURNING occurrence_id
 """
@@ -105,14 +106,14 @@ CATCH_UP: LiteralString = """
     UPDATE deliveries AS d
        SET catch_up = true, missed_count = late.count
       FROM unnest(%(ids)s::uuid[], %(counts)s::integer[]) AS late(occurrence_id, count)
-     WHERE d.occurrence_id = late.occurrence_id
+     WHERE d.occurrence_id = ANY (%(ids)s) AND d.occurrence_id = late.occurrence_id
 """
 
 MISS: LiteralString = """
     WITH missed AS (
         DELETE FROM deliveries AS d
          USING unnest(%(ids)s::uuid[], %(counts)s::integer[]) AS m(occurrence_id, count)
-         WHERE d.occurrence_id = m.occurrence_id
+         WHERE d.occurrence_id = ANY (%(ids)s) AND d.occurrence_id = m.occurrence_id
      RETURNING d.*, m.count
     )
     INSERT INTO occurrences (id, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,

@@ -81,7 +81,7 @@ TO_PLAN: LiteralString = """
     SELECT e.id, e.version, e.status, e.webhook_url, v.content -> 'timing', v.content -> 'misfire'
       FROM events AS e
       JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
-     WHERE e.id = ANY (%(ids)s)
+     WHERE e.id = ANY (%(ids)s) AND v.event_id = ANY (%(ids)s)
        FOR SHARE OF e SKIP LOCKED
 """
 
@@ -90,9 +90,10 @@ COMPLETE: LiteralString = """
        SET status = 'completed', updated_at = now()
       FROM (SELECT id, version FROM events
              WHERE id = ANY (%(ids)s) AND status = 'active'
-               AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.event_id = events.id)
+               AND NOT EXISTS (SELECT FROM deliveries AS d
+                                WHERE d.event_id = ANY (%(ids)s) AND d.event_id = events.id)
              ORDER BY id) AS seen
-     WHERE e.id = seen.id
+     WHERE e.id = ANY (%(ids)s) AND e.id = seen.id
        AND e.version = seen.version     -- changed meanwhile: it may have a future again
        AND e.status = 'active'
 """

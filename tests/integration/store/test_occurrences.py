@@ -124,4 +124,4 @@ class TestCancelledAfter:
 
         assert found == {event.id: {coming.recurrence_id, moved.recurrence_id}}
         assert await occurrences.cancelled_after(conn, [event.id], after=utc_now() + 2 * DAY) == {}
-        assert past.occurrence_id in (await occurrences.cancelled_after(conn, [event.id], after=NOON))[event.id]
+        assert past.recurrence_id in (await occurrences.cancelled_after(conn, [event.id], after=NOON))[event.id]

@@ -1,93 +1,294 @@
+"""The statements that run all day touch what they need and no more, whatever the tables have grown to.
+
+Each is looked at twice: with a million deliveries, and with 20 000, where reading a whole table may look cheap.
+"""
+
 from __future__ import annotations
 
+import re
+from collections.abc import Generator
 from datetime import timedelta
+from typing import Any, LiteralString
+from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg import sql
 
-from shared.domain.ids import EventId
-from shared.store import deliveries
+from shared.domain.destinations import DestinationId
+from shared.store import cancellations, deliveries, destinations, events, occurrences, replays, retention
 from shared.store.deliveries import HORIZON, LEASE
-from shared.store.pool import Connection
-from tests.factories import (
-    MINUTE,
-)
+from tests.factories import DAY, HOUR, MINUTE, utc_now
+from tests.servers import Databases
 
-MICROSECOND = timedelta(microseconds=1)
-NOTHING = timedelta(0)
+Db = psycopg.Connection[tuple[Any, ...]]
+Parameters = dict[str, Any]
+
+BIG = r"(deliveries|events|event_versions|occurrences_\w+)"
+BATCHES = [1, 256]
+BY_KEY = "deliveries_pkey"
+
+# Ids begin with the nominal time. Some deliveries are overdue, most are to come.
+FILL: list[LiteralString] = [
+    "CREATE FUNCTION id_of(at timestamptz, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN"
+    " overlay(first_id_at(at)::text placing substr(md5(n::text), 1, 12) from 25)::uuid",
+    "CREATE FUNCTION event_of(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5(n::text)::uuid",
+    """
+    INSERT INTO events (id, name, tags, webhook_url, created_by, created_at, status, updated_at)
+    SELECT event_of(n), 'event ' || n, ARRAY['all', 'rare-' || n %% 1000], 'https://receiver.example/', 'master', at,
+           CASE WHEN n %% 100 = 0 THEN 'deleted' ELSE 'active' END, at
+      FROM generate_series(1, %(events)s) AS n, LATERAL (SELECT now() - n * interval '1 second' AS at) AS made
+    """,
+    """
+    INSERT INTO event_versions (event_id, version, content, change, changed_by)
+    SELECT event_of(n), 1, '{"overlap": "allow"}', 'created', 'master' FROM generate_series(1, %(events)s) AS n
+    """,
+    """
+    INSERT INTO occurrences (id, event_id, event_version, scheduled_at, status, epoch, attempt_count, created_at)
+    SELECT id_of(at, n), event_of(n %% (%(events)s)), 1, at,
+           CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'delivered' END, 1048577, 1, at
+      FROM generate_series(1, %(events)s) AS n, LATERAL (SELECT now() - n * interval '20 seconds' AS at) AS due
+    """,
+    """
+    INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at,
+                            epoch, chained, recurrence_id, destination)
+    SELECT id_of(at, n), event_of(n %% (%(events)s)), 1, at, at, at, 1048577, true, n::text, n %% 1000
+      FROM generate_series(1, %(deliveries)s) AS n,
+           LATERAL (SELECT now() + (n - 5000) * interval '1 second' AS at) AS due
+    """,
+]
 
 
-class TestPlans:
-    """The statements that run all day touch what they need and no more, whatever the table has grown to."""
+@pytest.fixture(scope="module", params=[(20_000, 20_000), (1_000_000, 100_000)], ids=str)
+def db(request: pytest.FixtureRequest, databases: Databases) -> Generator[Db]:
+    """A database that is as full as it may be."""
+    number, others = request.param
+    url = databases.create()
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("SET synchronous_commit = off")
+        indexes = db.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'deliveries' AND indexname !~ 'pkey'"
+        ).fetchall()
+        for name, _ in indexes:
+            db.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        for statement in FILL:
+            db.execute(statement, {"deliveries": number, "events": others} if "%(" in statement else None)
+        for _, definition in indexes:
+            db.execute(sql.SQL(definition))
+        db.execute("ANALYZE")
+        yield db
+    databases.drop(url)
 
-    @pytest.fixture
-    async def crowded(self, conn: Connection) -> EventId:
-        await conn.execute(
-            """
-            INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at,
-                                    epoch, chained, recurrence_id)
-            SELECT md5(n::text)::uuid, md5((n % 1000)::text)::uuid, 1, at, at, at, 1048576, true, n::text
-              FROM generate_series(1, 100000) AS n, LATERAL (SELECT now() + n * interval '1 second' AS at) AS due
-            """
-        )
-        await conn.execute("ANALYZE deliveries")
-        cursor = await conn.execute("SELECT md5('1')::uuid")
-        [row] = await cursor.fetchall()
-        return EventId(row[0])
 
-    async def plan_of(self, conn: Connection, statement: str, parameters: dict[str, object]) -> str:
-        explained = ("EXPLAIN " + statement).encode()
-        async with conn.transaction(force_rollback=True):
-            cursor = await conn.execute(explained, parameters)
-            return "\n".join(row[0] for row in await cursor.fetchall())
+def plan_of(db: Db, statement: LiteralString, parameters: Parameters) -> str:
+    """Return the plan of a statement, which reads no large table as a whole."""
+    with db.transaction(force_rollback=True):
+        plan = "\n".join(row[0] for row in db.execute("EXPLAIN " + statement, parameters, prepare=False))
+    assert not re.search(rf"Seq Scan on {BIG}\b", plan), plan
+    return plan
 
-    async def test_claiming_walks_the_index_of_next_at(self, conn: Connection, crowded: EventId) -> None:
-        assert crowded
-        limits = {"limit": 400, "newest": 600, "share": 50}
-        parameters: dict[str, object] = {"now": None, "horizon": HORIZON, "lease": LEASE, **limits}
 
-        plan = await self.plan_of(conn, deliveries.CLAIM, parameters)
+def ids_of(db: Db, number: int) -> list[Any]:
+    """Return deliveries that are due."""
+    return [row[0] for row in db.execute("SELECT occurrence_id FROM deliveries ORDER BY next_at LIMIT %s", [number])]
+
+
+def events_of(db: Db, number: int) -> list[Any]:
+    return [row[0] for row in db.execute("SELECT event_id FROM deliveries ORDER BY next_at LIMIT %s", [number])]
+
+
+def an_event_of(db: Db) -> Any:
+    return events_of(db, 1)[0]
+
+
+class TestScheduler:
+    @pytest.mark.parametrize("limit", [0, 400])
+    def test_claiming_walks_the_index_of_next_at_from_both_ends(self, db: Db, limit: int) -> None:
+        limits = {"limit": limit, "newest": 600, "share": 50}
+
+        plan = plan_of(db, deliveries.CLAIM, {"now": None, "horizon": HORIZON, "lease": LEASE, **limits})
 
         assert "Index Scan using deliveries_next_at" in plan
         assert "Index Scan Backward using deliveries_next_at" in plan
         assert "Tid Scan on deliveries" in plan
-        assert "Seq Scan" not in plan
         assert plan.count("Sort  ") <= 1  # of no more than the newest
 
-    @pytest.mark.parametrize("number", [1, 256])
-    async def test_beginning_finishing_and_retrying_go_by_the_primary_key(
-        self, conn: Connection, crowded: EventId, number: int
+    def test_the_time_of_the_next_is_read_from_the_end_of_the_index(self, db: Db) -> None:
+        assert "using deliveries_next_at" in plan_of(db, deliveries.FIRST, {})
+
+    @pytest.mark.parametrize("number", BATCHES)
+    def test_what_is_needed_to_plan_on_goes_by_the_primary_keys(self, db: Db, number: int) -> None:
+        plan = plan_of(db, events.TO_PLAN, {"ids": events_of(db, number)})
+
+        assert "events_pkey" in plan
+        assert "event_versions_pkey" in plan
+
+    @pytest.mark.parametrize("number", BATCHES)
+    def test_inserting_looks_for_records_by_the_primary_key(self, db: Db, number: int) -> None:
+        now = [utc_now()] * number
+        parameters: Parameters = {
+            "occurrence_ids": ids_of(db, number),
+            "event_ids": events_of(db, number),
+            "versions": [1] * number,
+            "scheduled": now,
+            "due": now,
+            "epochs": [1] * number,
+            "chained": [True] * number,
+            "catch_up": [False] * number,
+            "missed": [0] * number,
+            "recurrence_ids": [None] * number,
+            "destinations": [7] * number,
+            "metadata": [None] * number,
+        }
+
+        assert "occurrences_default_pkey" in plan_of(db, deliveries.INSERT, parameters)
+
+    @pytest.mark.parametrize("number", BATCHES)
+    @pytest.mark.parametrize("statement", [deliveries.UNCLAIM, deliveries.CATCH_UP, deliveries.MISS])
+    def test_settling_claims_goes_by_the_primary_key(self, db: Db, statement: LiteralString, number: int) -> None:
+        assert BY_KEY in plan_of(db, statement, {"ids": ids_of(db, number), "counts": [1] * number})
+
+
+class TestDispatcher:
+    @pytest.mark.parametrize("number", BATCHES)
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            deliveries.BEGIN,
+            deliveries.EXTEND,
+            deliveries.FINISH,
+            deliveries.RETRY,
+            deliveries.RELEASE,
+            deliveries.DEFER,
+            deliveries.REDIRECT,
+        ],
+    )
+    def test_what_happens_to_a_claim_goes_by_the_primary_key(
+        self, db: Db, statement: LiteralString, number: int
     ) -> None:
-        assert crowded
-        cursor = await conn.execute("SELECT array_agg(md5(n::text)::uuid) FROM generate_series(1, %s) AS n", [number])
-        [row] = await cursor.fetchall()
-        parameters: dict[str, object] = {
-            "ids": row[0],
+        parameters: Parameters = {
+            "ids": ids_of(db, number),
             "epochs": [1048577] * number,
             "statuses": ["delivered"] * number,
             "reasons": [None] * number,
             "requests": [1] * number,
             "delays": [MINUTE] * number,
             "leases": [MINUTE] * number,
+            "destinations": [DestinationId(7)] * number,
         }
 
-        for statement in (deliveries.BEGIN, deliveries.FINISH, deliveries.RETRY, deliveries.RELEASE, deliveries.EXTEND):
-            plan = await self.plan_of(conn, statement, parameters)
+        assert BY_KEY in plan_of(db, statement, parameters)
 
-            assert "deliveries_pkey" in plan
-            assert "Seq Scan on deliveries" not in plan
+    @pytest.mark.parametrize("number", BATCHES)
+    def test_events_are_completed_by_the_index_of_their_deliveries(self, db: Db, number: int) -> None:
+        plan = plan_of(db, events.COMPLETE, {"ids": events_of(db, number)})
 
-    async def test_cancelling_goes_by_the_index_of_the_event(self, conn: Connection, crowded: EventId) -> None:
-        plan = await self.plan_of(conn, deliveries.CANCEL, {"event_id": crowded, "reason": "event_deleted"})
+        assert "events_pkey" in plan
+        assert "deliveries_event_id" in plan
+
+    def test_destinations_are_locked_and_probed_by_the_primary_key(self, db: Db) -> None:
+        with db.transaction(force_rollback=True):
+            db.execute(
+                "INSERT INTO destinations (id, origin, failures, blocked_until)"
+                " SELECT n, n::text, 1, now() FROM generate_series(1, 20000) AS n"
+            )
+            db.execute("ANALYZE destinations")
+            ids = list(range(1, 40))
+            for statement in (destinations.LOCK, destinations.PROBE, destinations.FORGET):
+                plan = plan_of(db, statement, {"ids": ids, "hold": MINUTE})
+
+                assert "destinations_pkey" in plan
+                assert "Seq Scan on destinations" not in plan
+
+
+class TestApi:
+    def test_cancelling_goes_by_the_index_of_the_event_or_the_primary_key(self, db: Db) -> None:
+        of_event = {"event_id": an_event_of(db), "reason": "event_deleted", "overdue": True}
+        [id_] = ids_of(db, 1)
+
+        for statement in (deliveries.CANCEL, deliveries.UNPLAN, deliveries.UNCHAIN, deliveries.LAST_PLANNED):
+            assert "deliveries_event_id" in plan_of(db, statement, of_event)
+        assert BY_KEY in plan_of(db, cancellations.CANCEL, {"id": id_, "reason": "client", "claims": 1})
+
+    def test_the_newest_events_are_read_from_the_end_of_their_index(self, db: Db) -> None:
+        statement = events.SELECT + events.NOT_DELETED + events.NEWEST
+
+        assert "using events_newest" in plan_of(db, statement, {"limit": 50})
+
+    def test_a_page_of_events_goes_on_in_their_index(self, db: Db) -> None:
+        statement = events.SELECT + events.CONDITIONS["before_id"] + events.NOT_DELETED + events.NEWEST
+
+        plan = plan_of(db, statement, {"before_at": utc_now() - HOUR, "before_id": an_event_of(db), "limit": 50})
+
+        assert re.search(r"using events_newest.*\n\s+Index Cond: \(ROW\(created_at, id\) <", plan)
+
+    @pytest.mark.parametrize(("tag", "index"), [("rare-7", "events_tags"), ("all", "events_newest")])
+    @pytest.mark.parametrize("condition", ["all_tags", "any_tags"])
+    def test_events_with_a_tag_are_found_by_it_unless_it_is_on_all(
+        self, db: Db, condition: str, tag: str, index: str
+    ) -> None:
+        statement = events.SELECT + events.CONDITIONS[condition] + events.NOT_DELETED + events.NEWEST
+
+        assert index in plan_of(db, statement, {condition: [tag], "limit": 50})
+
+    def test_occurrences_of_an_event_are_found_by_it_wherever_they_live(self, db: Db) -> None:
+        statement = occurrences.SELECT + occurrences.CONDITIONS["event_id"] + occurrences.NEWEST
+
+        plan = plan_of(db, statement, {"event_id": an_event_of(db), "limit": 50})
 
         assert "deliveries_event_id" in plan
-        assert "Seq Scan on deliveries" not in plan
+        assert "occurrences_default_event_id_id_idx" in plan
 
-    async def test_the_time_of_the_next_is_read_from_the_end_of_the_index(
-        self, conn: Connection, crowded: EventId
-    ) -> None:
-        assert crowded
+    def test_the_newest_occurrences_are_read_from_the_ends_of_the_primary_keys(self, db: Db) -> None:
+        plan = plan_of(db, occurrences.SELECT + occurrences.NEWEST, {"limit": 50})
 
-        plan = await self.plan_of(conn, deliveries.FIRST, {})
+        assert f"Scan Backward using {BY_KEY}" in plan
+        assert "Scan Backward using occurrences_default_pkey" in plan
 
-        assert "using deliveries_next_at" in plan
-        assert "Seq Scan" not in plan
+    def test_one_occurrence_is_found_by_the_primary_keys(self, db: Db) -> None:
+        [id_] = ids_of(db, 1)
+
+        plan = plan_of(
+            db, occurrences.SELECT + occurrences.CONDITIONS["id"] + occurrences.NEWEST, {"id": id_, "limit": 1}
+        )
+
+        assert BY_KEY in plan
+        assert "occurrences_default_pkey" in plan
+
+    @pytest.mark.parametrize("number", [1, 50])
+    def test_what_is_cancelled_of_events_to_come_is_found_by_an_index(self, db: Db, number: int) -> None:
+        plan_of(db, occurrences.CANCELLED_AFTER, {"event_ids": events_of(db, number), "after": None})
+
+
+class TestMaintenance:
+    @pytest.mark.parametrize("status", ["failed", "delivered"])
+    def test_a_replay_walks_the_records_of_its_span_by_id(self, db: Db, status: str) -> None:
+        start = utc_now() - DAY
+        parameters: Parameters = {
+            "scheduled_from": start,
+            "scheduled_to": start + HOUR,
+            "beyond": start + HOUR + timedelta(milliseconds=1),
+            "status": status,
+            "event_id": None,
+            "last_id": UUID(int=0),
+            "limit": 500,
+        }
+
+        plan = plan_of(db, replays.LOOK, parameters)
+
+        assert re.search("occurrences_default_(pkey|status_id_idx)", plan), plan
+        assert "occurrences_default_scheduled_at_idx" in plan
+
+    @pytest.mark.parametrize("number", BATCHES)
+    def test_replaying_goes_by_the_primary_keys(self, db: Db, number: int) -> None:
+        ids = [row[0] for row in db.execute("SELECT id FROM occurrences ORDER BY id LIMIT %s", [number])]
+
+        plan = plan_of(db, replays.START, {"ids": ids, "finished_before": None})
+
+        assert "occurrences_default_pkey" in plan
+
+    @pytest.mark.parametrize("table", ["occurrences", "events"])
+    def test_a_pass_that_finds_nothing_old_looks_at_no_more_than_an_index(self, db: Db, table: str) -> None:
+        plan = plan_of(db, retention.OF_HISTORY[table], {"before": utc_now() - 100 * DAY, "limit": retention.BATCH})
+
+        assert "occurrences_default_pkey" in plan if table == "occurrences" else "events_deleted" in plan
