@@ -46,7 +46,11 @@ LONGEST_BLOCK = timedelta(seconds=1)
 SHORTEST_PAUSE = timedelta(milliseconds=1)
 BUSY_PAUSE = timedelta(milliseconds=2)
 """Between two looks for a free place in a lane."""
+PULSE = timedelta(milliseconds=20)
 FULL_PAUSE = timedelta(milliseconds=5)
+PUT_OFF_EVERY = timedelta(milliseconds=50)
+PUT_OFF_LEAST, PUT_OFF_SHARE = 32, 1 / 32
+"""How many of those that wait are put off at once: to claim and put off again must not take time from the others."""
 PROBE_PAUSE = timedelta(seconds=2)
 """How long the others wait while one delivery tries whether their destination answers again."""
 SYNC_EVERY = timedelta(seconds=5)
@@ -93,6 +97,8 @@ class Dispatcher:
                     inner.create_task(process.repeat("look", lambda: self._breakers.look(self._pool), stop))
                     inner.create_task(process.repeat("read", self._read, stop))
                     inner.create_task(process.repeat("start", self._start_due, stop, wake=self._arrived))
+                    inner.create_task(process.repeat("feel", self._feel, stop))
+                    inner.create_task(process.repeat("put off", self._put_off, stop))
             finally:
                 await self._drain()
                 drained.set()
@@ -101,6 +107,13 @@ class Dispatcher:
         async with self._pool.connection() as conn:
             await self._clock.sync(conn)
         return SYNC_EVERY
+
+    async def _feel(self) -> timedelta:
+        """Let the lanes know how long everything takes to get its turn in this process."""
+        begun = monotonic()
+        await asyncio.sleep(PULSE.total_seconds())
+        self._lanes.feel(timedelta(seconds=monotonic() - begun) - PULSE)
+        return timedelta(0)
 
     async def _read(self) -> timedelta:
         """Take on new messages, as many as there is room for."""
@@ -120,51 +133,61 @@ class Dispatcher:
         for held, destination in self._holdings.take_due(self._clock.now()):
             self._lanes.add(held, destination)
         room = MOST_IN_FLIGHT - len(self._attempts)
-        if self._lanes.waiting_for:
-            async with self._pool.connection() as conn:
-                await self._begin(conn, await self._put_off(conn), room=room)
+        blocked = self._breakers.blocked(self._lanes.waiting_for)
+        await self._begin(self._lanes.take(min(LOAD_COUNT, room), but=blocked))
         if room <= 0:
             return FULL_PAUSE
-        if self._lanes.waiting_for:
-            return BUSY_PAUSE
+        longest = BUSY_PAUSE if self._lanes.waiting_for else LONGEST_BLOCK
         next_due_at = self._holdings.next_due_at
         if next_due_at is None:
-            return LONGEST_BLOCK
-        return max(SHORTEST_PAUSE, min(LONGEST_BLOCK, timedelta(seconds=self._clock.seconds_until(next_due_at))))
+            return longest
+        return max(SHORTEST_PAUSE, min(longest, timedelta(seconds=self._clock.seconds_until(next_due_at))))
 
-    async def _put_off(self, conn: Connection) -> list[Held]:
-        """Give back what cannot be attempted soon; return what is to try whether blocked destinations answer again."""
+    async def _put_off(self) -> timedelta:
+        """Give back some of what cannot be attempted soon; let one try whether a blocked destination answers again.
+
+        Apart from what can be attempted, which must not wait for it.
+        """
         now = self._clock.now()
+        limit = max(PUT_OFF_LEAST, int(self._lanes.waiting * PUT_OFF_SHARE))
         blocked = self._breakers.blocked(self._lanes.waiting_for)
-        free = await self._breakers.may_probe(conn, [id_ for id_, until in blocked.items() if until <= now])
-        probes = [self._lanes.take_one(id_) for id_ in free]
-        waiting = [
-            (held, destinations.time_to_come_back(max(until, now + PROBE_PAUSE), now=now, random=self._random))
-            for id_, until in blocked.items()
-            for held in self._lanes.take_waiting(id_)
-        ]
-        put_off = waiting + self._lanes.surplus(room=self._holdings.room)
-        if not put_off:
-            return probes
-        try:
-            await deliveries.defer(conn, put_off)
-        except CONNECTION_LOST:
-            self._lanes.put_back([*probes, *(held for held, _ in put_off)])
-            raise
+        over = [id_ for id_, until in blocked.items() if until <= now]
+        if over:
+            async with self._pool.connection() as conn:
+                free = await self._breakers.may_probe(conn, over)
+            await self._begin([held for id_ in free for held in self._lanes.take_one(id_)])
+        waiting: list[tuple[Held, timedelta]] = []
+        for id_, until in blocked.items():
+            free_at = max(until, now + PROBE_PAUSE)
+            waiting += [
+                (held, destinations.time_to_come_back(free_at, now=now, random=self._random))
+                for held in self._lanes.take_waiting(id_, limit - len(waiting))
+            ]
+        surplus = self._lanes.surplus(room=self._holdings.room, limit=limit - len(waiting))
+        if waiting or surplus:
+            await self._defer([*waiting, *surplus])
         metrics.DEFERRED.labels(why="destination_blocked").inc(len(waiting))
-        metrics.DEFERRED.labels(why="lane_full").inc(len(put_off) - len(waiting))
+        metrics.DEFERRED.labels(why="lane_full").inc(len(surplus))
+        return PUT_OFF_EVERY
+
+    async def _defer(self, put_off: list[tuple[Held, timedelta]]) -> None:
+        try:
+            async with self._pool.connection() as conn:
+                await deliveries.defer(conn, put_off)
+        except CONNECTION_LOST:
+            self._lanes.put_back([held for held, _ in put_off])
+            raise
         for held, _ in put_off:
             self._lanes.end(held)
             self._drop(held)
-        return probes
 
-    async def _begin(self, conn: Connection, probes: list[Held], *, room: int) -> None:
-        due = probes + self._lanes.take(min(LOAD_COUNT, room))
+    async def _begin(self, due: list[Held]) -> None:
         if not due:
             return
         asked_at = monotonic()
         try:
-            begun = await _hold_long_enough(conn, await deliveries.begin(conn, due))
+            async with self._pool.connection() as conn:
+                begun = await _hold_long_enough(conn, await deliveries.begin(conn, due))
         except CONNECTION_LOST:
             self._lanes.put_back(due)
             raise

@@ -7,7 +7,7 @@ off, so that no destination fills this process.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, KeysView
+from collections.abc import Container, Iterable, KeysView
 from datetime import timedelta
 from time import monotonic
 
@@ -19,6 +19,10 @@ SHORTEST_QUEUE = 64
 LONGEST_WAIT = 10.0
 """Seconds for which a lane may have work waiting, by the pace at which it is answered."""
 SHORTEST_DELAY, LONGEST_DELAY = 1.0, timedelta(minutes=5)
+LONGEST_LAG = timedelta(milliseconds=4)
+_LESS = 0.8
+_TIME_TO_ANSWER = 1.0
+"""Seconds after which a destination that has not yet answered is judged by that."""
 _WEIGHT_OF_LAST = 0.1
 
 
@@ -33,10 +37,9 @@ class Lane:
         self._seconds = 0.0
         self._next_turn = 0.0
 
-    @property
-    def free(self) -> int:
-        """How many more may be attempted now."""
-        return min(self.cap - len(self._taken), len(self.waiting))
+    def has_place(self, most: int) -> bool:
+        """Tell whether another one may be attempted now, of no more than `most` at once."""
+        return bool(self.waiting) and len(self._taken) < min(self.cap, most)
 
     @property
     def is_idle(self) -> bool:
@@ -62,16 +65,17 @@ class Lane:
         self._seconds += _WEIGHT_OF_LAST * (monotonic() - begun_at - self._seconds)
         self.cap = min(self.cap + 1, LARGEST_CAP) if answered else max(self.cap // 2, SMALLEST_CAP)
 
-    def surplus(self, *, room: int) -> list[tuple[Held, timedelta]]:
-        """Take out what would wait too long, each with the time after which its turn comes at the present pace.
+    def surplus(self, *, room: int, limit: int) -> list[tuple[Held, timedelta]]:
+        """Take out up to `limit` that would wait too long, each with the time after which its turn comes at this pace.
 
         One lane may have half of what is left of the room that all share, and no more than it can work off soon.
         """
-        if len(self.waiting) <= SHORTEST_QUEUE:
+        pace = self._pace() if len(self.waiting) > SHORTEST_QUEUE else None
+        if pace is None:
             return []
-        now, pace = monotonic(), self._pace()
         keep = max(SHORTEST_QUEUE, min(room, int(LONGEST_WAIT * pace)))
-        late = [self.waiting.pop() for _ in range(len(self.waiting) - keep)]
+        late = [self.waiting.pop() for _ in range(min(limit, len(self.waiting) - keep))]
+        now = monotonic()
         self._next_turn = max(self._next_turn, now + max(SHORTEST_DELAY, keep / pace))
         put_off: list[tuple[Held, timedelta]] = []
         for held in reversed(late):
@@ -79,11 +83,13 @@ class Lane:
             self._next_turn += 1 / pace
         return put_off
 
-    def _pace(self) -> float:
-        """Return how many attempts a second the destination may be expected to end."""
+    def _pace(self) -> float | None:
+        """Return how many attempts a second the destination may be expected to end; None: too early to tell."""
         oldest = next(iter(self._begun_at.values()), None)
-        seconds = max(self._seconds, 0.0 if oldest is None else monotonic() - oldest, 0.001)
-        return self.cap / seconds
+        so_far = 0.0 if oldest is None else monotonic() - oldest
+        if not self._seconds and so_far < _TIME_TO_ANSWER:
+            return None
+        return self.cap / max(self._seconds, so_far, 0.001)
 
 
 class Lanes:
@@ -93,6 +99,7 @@ class Lanes:
         self._lanes: dict[DestinationId, Lane] = {}
         self._of: dict[Held, DestinationId] = {}
         self._turn: OrderedDict[DestinationId, Lane] = OrderedDict()
+        self._most_each = float(LARGEST_CAP)
 
     @property
     def waiting_for(self) -> KeysView[DestinationId]:
@@ -106,14 +113,29 @@ class Lanes:
         lane.waiting.append(held)
         self._turn.setdefault(destination, lane)
 
-    def take(self, limit: int) -> list[Held]:
-        """Start as many as may be attempted, one of each lane in turn."""
+    @property
+    def waiting(self) -> int:
+        """How many deliveries wait in all lanes together."""
+        return sum(len(lane.waiting) for lane in self._turn.values())
+
+    def feel(self, lag: timedelta) -> None:
+        """Learn how late this process is with what it does: then whoever has much under way gets less of it.
+
+        One that has nobody beside it may have it all.
+        """
+        if lag > LONGEST_LAG and len(self._lanes) > 1:
+            self._most_each = max(FIRST_CAP, self._most_each * _LESS)
+        else:
+            self._most_each = min(LARGEST_CAP, self._most_each + 1)
+
+    def take(self, limit: int, *, but: Container[DestinationId] = ()) -> list[Held]:
+        """Start as many as may be attempted, one of each lane in turn, `but` none of some destinations."""
         taken: list[Held] = []
         passed_over = 0
         while len(taken) < limit and passed_over < len(self._turn):
             id_, lane = next(iter(self._turn.items()))
             self._turn.move_to_end(id_)
-            if lane.free > 0:
+            if id_ not in but and lane.has_place(int(self._most_each)):
                 taken.append(lane.take())
                 passed_over = 0
             else:
@@ -121,17 +143,20 @@ class Lanes:
             self._leave_turn(id_)
         return taken
 
-    def take_one(self, destination: DestinationId) -> Held:
-        """Start the next one of a destination for which something waits."""
-        held = self._lanes[destination].take()
+    def take_one(self, destination: DestinationId) -> list[Held]:
+        """Start the next one of a destination, if any waits for it."""
+        if destination not in self._turn:
+            return []
+        held = self._turn[destination].take()
         self._leave_turn(destination)
-        return held
+        return [held]
 
-    def take_waiting(self, destination: DestinationId) -> list[Held]:
-        """Take out all that waits for a destination; it is not started."""
-        lane = self._lanes[destination]
-        found = list(lane.waiting)
-        lane.waiting.clear()
+    def take_waiting(self, destination: DestinationId, limit: int) -> list[Held]:
+        """Take out up to `limit` that wait for a destination, those that came first; they are not started."""
+        if destination not in self._turn:
+            return []
+        waiting = self._turn[destination].waiting
+        found = [waiting.popleft() for _ in range(min(limit, len(waiting)))]
         self._leave_turn(destination)
         return found
 
@@ -144,9 +169,12 @@ class Lanes:
             lane.waiting.append(held)
             self._turn.setdefault(destination, lane)
 
-    def surplus(self, *, room: int) -> list[tuple[Held, timedelta]]:
-        """Take out what would wait too long, each with the time after which its turn might come."""
-        return [put_off for lane in self._turn.values() for put_off in lane.surplus(room=room)]
+    def surplus(self, *, room: int, limit: int) -> list[tuple[Held, timedelta]]:
+        """Take out up to `limit` that would wait too long, each with the time after which its turn might come."""
+        put_off: list[tuple[Held, timedelta]] = []
+        for lane in self._turn.values():
+            put_off += lane.surplus(room=room, limit=limit - len(put_off))
+        return put_off
 
     def begin(self, held: Held) -> None:
         """Note that the destination of a delivery that was taken is asked now."""
@@ -155,9 +183,9 @@ class Lanes:
     def end(self, held: Held, *, answered: bool | None = None) -> None:
         """Forget a delivery; its lane learns from its attempt, if one was made."""
         destination = self._of.pop(held, None)
-        if destination is None or destination not in self._lanes:
-            return  # of what was taken out, the lane may be gone already
-        lane = self._lanes[destination]
+        lane = None if destination is None else self._lanes.get(destination)
+        if destination is None or lane is None:  # of many that were taken out of a lane, the first to end ends it
+            return
         lane.end(held, answered=answered)
         if lane.is_idle:
             del self._lanes[destination]

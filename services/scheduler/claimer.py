@@ -27,6 +27,8 @@ MOST_QUEUED = 10_000
 """Messages on the stream beyond which nothing more is claimed."""
 MOST_QUEUED_EACH = 2_000
 """Messages for each dispatcher beyond which a backlog waits in PostgreSQL: enough to keep it busy."""
+SHARE_WHEN_FULL = 20
+"""Of each destination, while a backlog waits: what comes due now, and no more than dispatchers can put off."""
 FULL_STREAM_SLEEP = timedelta(milliseconds=50)
 
 log = structlog.get_logger()
@@ -44,15 +46,23 @@ async def run_once(pool: Pool, redis: Redis, pace: Pace) -> timedelta:
     has_room = queued < MOST_QUEUED_EACH or queued < MOST_QUEUED_EACH * await stream.consumers(redis)
     async with pool.connection() as conn:
         async with conn.transaction():
-            due = await deliveries.claim_due(conn, limit=BATCH if has_room else 0, newest=NEWEST)
+            due = await _claim(conn, has_room=has_room)
             claimed = await _plan_on(conn, due, pace)
         metrics.CLAIMED.inc(len(claimed))
         if claimed and not await _publish(conn, redis, sorted(claimed, key=lambda claim: claim.due_at)):
             return LONGEST_SLEEP
+        if not has_room:
+            return FULL_STREAM_SLEEP
         if len(claimed) >= BATCH:
             return timedelta(0)
         until_next = await deliveries.until_next(conn)
     return LONGEST_SLEEP if until_next is None else min(LONGEST_SLEEP, max(SHORTEST_SLEEP, until_next))
+
+
+async def _claim(conn: Connection, *, has_room: bool) -> list[ClaimedDelivery]:
+    if has_room:
+        return await deliveries.claim_due(conn, limit=BATCH, newest=NEWEST)
+    return await deliveries.claim_due(conn, limit=0, newest=Newest(NEWEST.newest, SHARE_WHEN_FULL))
 
 
 async def _plan_on(conn: Connection, claimed: list[ClaimedDelivery], pace: Pace) -> list[ClaimedDelivery]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.benchmarks import api, claims, figures, lateness, scaling, throughput
+from tests.benchmarks import api, claims, figures, isolation, lateness, scaling, throughput
 from tests.benchmarks.figures import Figure, Report
 from tests.benchmarks.stack import QUICK, Bench, Sizes, running_bench
 
@@ -26,6 +26,7 @@ GROUPS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "api": api.measure,
     "claims": claims.measure,
     "scaling": scaling.measure,
+    "isolation": isolation.measure,
 }
 
 

@@ -15,10 +15,12 @@ from tests.benchmarks import contents
 
 LOAD_SECONDS = 180
 
-# Ids sort by time, as those that the API makes. Tag `team:…` is that of every thousandth event.
+# Ids sort by time, as those that the API makes, and differ by URL, so that one can load twice.
+# Tag `team:…` is that of every thousandth event.
 EVENTS: LiteralString = """
     WITH made AS MATERIALIZED (
-        SELECT n, now() - %(count)s * interval '1 ms' + n * interval '1 ms' AS created_at, md5('event' || n) AS hash,
+        SELECT n, now() - %(count)s * interval '1 ms' + n * interval '1 ms' AS created_at,
+               md5('event' || n || (%(urls)s::text[])[1]) AS hash,
                (%(urls)s::text[])[1 + n %% cardinality(%(urls)s::text[])] AS url,
                (%(destinations)s::bigint[])[1 + n %% cardinality(%(urls)s::text[])] AS destination,
                %(tags)s::text[] || ('team:' || n %% 1000) AS tags
@@ -43,7 +45,7 @@ EVENTS_DUE: LiteralString = (
     INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at, epoch, chained,
                             recurrence_id, destination)
     SELECT (lpad(to_hex((extract(epoch FROM due.at) * 1000)::bigint), 12, '0')
-            || '8' || substr(md5('occurrence' || n), 1, 3) || '8' || right(md5('occurrence' || n), 15))::uuid,
+            || '8' || substr(md5(url || n), 1, 3) || '8' || right(md5(url || n), 15))::uuid,
            id, 1, due.at, due.at, due.at, %(epoch)s, false, to_char(due.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
            destination
       FROM named, LATERAL (SELECT %(due_at)s::timestamptz + (n - 1) * %(gap)s::interval AS at) AS due
@@ -63,6 +65,21 @@ WAITING: LiteralString = """
            LATERAL (SELECT now() + CASE WHEN n <= %(due)s THEN - interval '1 minute' + n * interval '1 ms'
                                         ELSE interval '1 hour' + n * interval '1 s' END AS at) AS due
 """
+
+
+TALLY: LiteralString = """
+    SELECT (SELECT count(*) FROM occurrences WHERE status = 'delivered'),
+           count(*), coalesce(sum(epoch & %(claims)s), 0)::bigint
+      FROM deliveries
+"""
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many deliveries are where; `claims` counts those that were made on the live ones."""
+
+    delivered: int
+    live: int
+    claims: int
 
 
 def events_due(
@@ -111,6 +128,13 @@ def remaining(url: str) -> int:
     with psycopg.connect(url) as conn:
         [(count,)] = conn.execute("SELECT count(*) FROM deliveries").fetchall()
         return int(count)
+
+
+def tally(url: str) -> Tally:
+    """Return how many deliveries are made, and how many live."""
+    with psycopg.connect(url) as conn:
+        [(delivered, live, claims)] = conn.execute(TALLY, {"claims": epochs.CLAIMS_MASK}).fetchall()
+        return Tally(delivered, live, claims)
 
 
 def soon(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""A receiver that costs little: it reads of HTTP only where a request ends, answers 204 and notes the time.
+"""A receiver that costs little: it reads of HTTP only where a request ends, answers with a status and notes the time.
 
 A helper. It listens on one port of as many loopback addresses as it is told to.
 """
@@ -12,6 +12,7 @@ import sys
 import time
 from array import array
 from datetime import datetime
+from http import HTTPStatus
 from typing import Literal, cast
 
 import msgspec
@@ -19,7 +20,7 @@ import uvloop
 
 from tests.benchmarks.helpers import answer_questions, say
 
-NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+NO_CONTENT = 204
 BACKLOG = 4096
 """Connections not yet accepted; one that finds no place tries again after a whole second."""
 
@@ -93,11 +94,12 @@ class Notes:
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection; each request is answered `delay` seconds after it came."""
+    """One kept-alive connection; each request gets `answer` `delay` seconds after it came."""
 
-    def __init__(self, notes: Notes, delay: float) -> None:
+    def __init__(self, notes: Notes, delay: float, answer: bytes) -> None:
         self._notes = notes
         self._delay = delay
+        self._answer_bytes = answer
         self._buffer = b""
         self._transport: asyncio.WriteTransport | None = None
 
@@ -125,25 +127,32 @@ class Connection(asyncio.Protocol):
 
     def _answer(self) -> None:
         if self._transport is not None:
-            self._transport.write(NO_CONTENT)
+            self._transport.write(self._answer_bytes)
 
 
-async def main(destinations: int, delay: float) -> None:
+async def main(destinations: int, delay: float, status: int) -> None:
     """Listen until standard input ends."""
     loop = asyncio.get_running_loop()
     notes = Notes()
+    answer = answer_of(status)
     addresses = [f"127.0.0.{number}" for number in range(1, destinations + 1)]
     port = 0
     for address in addresses:
         listener = socket.create_server((address, port))
         port = int(listener.getsockname()[1])
-        await loop.create_server(lambda: Connection(notes, delay), sock=listener, backlog=BACKLOG)
+        await loop.create_server(lambda: Connection(notes, delay, answer), sock=listener, backlog=BACKLOG)
     say(Listening(addresses, port))
 
-    async def answer(question: Ask) -> int | Received:
+    async def tell(question: Ask) -> int | Received:
         return len(notes.bodies) if question.what == "count" else notes.take()
 
-    await answer_questions(Ask, answer)
+    await answer_questions(Ask, tell)
+
+
+def answer_of(status: int) -> bytes:
+    """Return a whole answer without a body."""
+    length = b"" if status == NO_CONTENT else b"Content-Length: 0\r\n"
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + length + b"\r\n"
 
 
 def _due_at(body: bytes) -> float:
@@ -152,4 +161,4 @@ def _due_at(body: bytes) -> float:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))

@@ -17,7 +17,7 @@ from shared.store.pool import open_pool
 from tests import servers
 from tests.benchmarks import helpers, loading, usage
 from tests.benchmarks.helpers import Helper
-from tests.benchmarks.receiver import Ask, Listening, Received
+from tests.benchmarks.receiver import NO_CONTENT, Ask, Listening, Received
 from tests.e2e.processes import Stack
 from tests.servers import Databases
 
@@ -37,6 +37,11 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     api_seconds: float = 1.5
     waiting: int = 2_000_000
     slow: int = 3_000
+    isolation_seconds: int = 20
+    flood: int = 50_000
+    overdue: int = 100_000
+    neighbours: int = 5
+    """How many of the bad neighbours are measured, the worst first."""
     dispatchers: tuple[int, ...] = (1, 2, 4)
 
 
@@ -49,6 +54,10 @@ QUICK = Sizes(
     api_seconds=0.4,
     waiting=50_000,
     slow=300,
+    isolation_seconds=1,
+    flood=1_000,
+    overdue=2_000,
+    neighbours=3,
     dispatchers=(1,),
 )
 
@@ -130,9 +139,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(destinations: int = 1, *, delay: float = 0.0) -> AsyncGenerator[Receiver]:
-    """Yield a receiver that has so many addresses and takes `delay` seconds to answer."""
-    async with helpers.running("receiver", str(destinations), str(delay)) as helper:
+async def receiver(destinations: int = 1, *, delay: float = 0.0, status: int = NO_CONTENT) -> AsyncGenerator[Receiver]:
+    """Yield a receiver that has so many addresses and takes `delay` seconds to answer with a status."""
+    async with helpers.running("receiver", str(destinations), str(delay), str(status)) as helper:
         yield Receiver(helper, await helper.hear(Listening, within=helpers.START_SECONDS))
 
 
