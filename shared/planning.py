@@ -66,6 +66,12 @@ def planned(plan: Plan, occurrence: Occurrence) -> PlannedDelivery:
     )
 
 
+def next_of(plan: Plan, after: datetime) -> PlannedDelivery | None:
+    """Return what an event's chain goes on with: the delivery of the next occurrence neither moved nor excluded."""
+    found = next((o for o in series_of(plan).in_place(after) if o.scheduled_at > after), None)
+    return None if found is None else planned(plan, found)
+
+
 def caught_up(plan: Plan, overdue: Sequence[Occurrence], *, begin: datetime, left_out: int) -> list[PlannedDelivery]:
     """Return the deliveries of overdue occurrences, in order, one a second from `begin` on.
 
@@ -91,11 +97,7 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
     found: dict[EventId, datetime] = {}
     rest = list(wanted)
     while rest:
-        candidates = [
-            (plan, planned(plan, occurrence))
-            for plan, after in rest
-            if (occurrence := _next_in_place(plan, after)) is not None
-        ]
+        candidates = [(plan, delivery) for plan, after in rest if (delivery := next_of(plan, after)) is not None]
         if not candidates:
             break
         new = await deliveries.insert(conn, [delivery for _, delivery in candidates])
@@ -117,11 +119,6 @@ async def record_excluded(conn: Connection, plan: Plan, *, after: datetime) -> N
     excluded = [planned(plan, occurrence) for occurrence in series_of(plan).excluded if occurrence.scheduled_at > after]
     if excluded:
         await occurrences.record_skipped(conn, excluded, reason="excluded")
-
-
-def _next_in_place(plan: Plan, after: datetime) -> Occurrence | None:
-    """Return what the chain goes on with: the next occurrence that is neither moved nor excluded."""
-    return next((o for o in series_of(plan).in_place(after) if o.scheduled_at > after), None)
 
 
 def _destination_of(plan: Plan, recurrence_id: str) -> DestinationId:

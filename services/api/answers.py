@@ -167,7 +167,8 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def event(stored: Event, *, now: datetime) -> EventAnswer:
     """Return an event as clients see it, with what its timing will come to."""
     content, timing = stored.content, stored.content.timing
-    series, changed = planning.series_of_timing(timing), planning.series_of(planning.plan_of(stored))
+    changed = planning.series_of(planning.plan_of(stored))
+    series = changed.series
     coming: list[UpcomingOccurrence] = []
     if stored.status in ("active", "paused"):
         coming = upcoming(changed, stored.id, now, limit=UPCOMING_SHOWN)

@@ -44,10 +44,11 @@ async def create(context: Context, draft: Draft, *, by: str) -> Event:
         created_at=now,
         updated_at=now,
     )
-    async with context.pool.connection() as conn, conn.transaction():
-        await events.insert(conn, event, hmac_secret=_sealed(context, event.id, draft.hmac_secret))
-        next_at = await _plan(conn, event, after=now)
-    _nudge_if_soon(context, next_at)
+    first = planning.next_of(planning.plan_of(event), _beginning(event.content.timing, now))
+    secret = _sealed(context, event.id, draft.hmac_secret)
+    async with context.pool.connection() as conn:
+        await events.insert(conn, event, hmac_secret=secret, planned=[] if first is None else [first])
+    _nudge_if_soon(context, None if first is None else first.scheduled_at)
     return event
 
 
@@ -141,19 +142,20 @@ async def trigger(context: Context, event_id: EventId, wanted: bodies.Trigger, *
     return occurrence
 
 
-async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timing | None = None) -> datetime | None:
-    """Plan the next delivery of an event's timing after an instant, and its moved ones; return the first's time.
-
-    A single time that is new and has just passed is delivered at once.
-    """
+async def _plan(conn: Connection, event: Event, *, after: datetime, before: Timing) -> datetime | None:
+    """Plan the next delivery of an event's new timing after an instant, and its moved ones; return the first's time."""
     timing = event.content.timing
-    is_new = before is None or timing.start_at != before.start_at
-    if not timing.recurs and is_new:
-        after = min(after, timing.start_at - datetime.resolution)
+    if timing.start_at != before.start_at:
+        after = _beginning(timing, after)
     plan = planning.plan_of(event)
     next_at = (await planning.plan_next(conn, [(plan, after)])).get(event.id)
     moved_at = await planning.plan_moved(conn, plan, after=after)
     return min((at for at in (next_at, moved_at) if at is not None), default=None)
+
+
+def _beginning(timing: Timing, now: datetime) -> datetime:
+    """Return after what instant a new timing is planned: a single time that has just passed is delivered at once."""
+    return now if timing.recurs else min(now, timing.start_at - datetime.resolution)
 
 
 def _sealed(context: Context, event_id: EventId, secret: str | None) -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, ValidationError
+from msgspec.structs import FieldInfo
 
 from shared.domain.content import Json
 from shared.errors import FieldError, Invalid, Malformed
@@ -22,6 +24,12 @@ _PATH = re.compile(r" - at `(?:key )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 S = TypeVar("S", bound=Struct)
+
+
+@cache
+def fields_of(kind: type[Struct]) -> Mapping[str, FieldInfo]:
+    """Return the fields of a struct by their names in JSON. To ask msgspec evaluates every annotation anew."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
 def json_object(raw: bytes) -> dict[str, Json]:
@@ -53,7 +61,7 @@ def convert(kind: type[S], document: Mapping[str, Json], at: str = "") -> tuple[
     """
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
-    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    known = fields_of(kind)
     for name, value in document.items():
         field = known.get(name)
         if field is None:
@@ -71,31 +79,31 @@ def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
     """Convert the parameters of a query; Invalid with every one that will not do."""
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
-    for field in msgspec.structs.fields(kind):
-        texts = given.get(field.encode_name, [])
+    for name, field in fields_of(kind).items():
+        texts = given.get(name, [])
         if len(texts) > 1:
-            errors.append(FieldError(pointer=field.encode_name, message="Give this parameter once."))
+            errors.append(FieldError(pointer=name, message="Give this parameter once."))
         elif texts and "\0" in texts[0]:
-            errors.append(FieldError(pointer=field.encode_name, message="A NUL character cannot be searched for."))
+            errors.append(FieldError(pointer=name, message="A NUL character cannot be searched for."))
         elif texts:
             try:
                 values[field.name] = msgspec.convert(texts[0], field.type, strict=False)
             except ValidationError as error:
                 message = _PATH.sub("", str(error))
-                errors.append(_error(field.encode_name, message, field.type))
+                errors.append(_error(name, message, field.type))
     if errors:
         raise Invalid(errors)
     return kind(**values)
 
 
 def _convert_field(
-    field: msgspec.structs.FieldInfo, value: Json, pointer: str, values: dict[str, Any], errors: list[FieldError]
+    field: FieldInfo, value: Json, pointer: str, values: dict[str, Any], errors: list[FieldError]
 ) -> None:
     inner = _struct_of(field.type)
     if inner is not None and isinstance(value, dict):
         found, inner_errors = convert(inner, cast("dict[str, Json]", value), pointer)
         errors.extend(inner_errors)
-        if all(f.name in found for f in msgspec.structs.fields(inner) if f.required):
+        if all(f.name in found for f in fields_of(inner).values() if f.required):
             values[field.name] = inner(**found)
         return
     try:
@@ -109,7 +117,7 @@ def _convert_field(
         errors.append(_error(pointer + steps, _PATH.sub("", str(error)), field.type))
 
 
-def _bad_members(field: msgspec.structs.FieldInfo, value: dict[str, Json], pointer: str) -> Iterator[FieldError]:
+def _bad_members(field: FieldInfo, value: dict[str, Json], pointer: str) -> Iterator[FieldError]:
     """Find the members of a mapping that will not do; msgspec does not name them."""
     for name, member in value.items():
         try:

@@ -18,8 +18,8 @@ class Findings:
 
     def __init__(self, kind: type[msgspec.Struct], document: Mapping[str, Json]) -> None:
         values, self.errors = decoding.convert(kind, document)
-        names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
-        self._values = {names[name]: value for name, value in values.items()}
+        fields = decoding.fields_of(kind)
+        self._values = {name: values[field.name] for name, field in fields.items() if field.name in values}
         self._codes: list[str] = []
 
     def value(self, name: str, default: Any) -> Any:  # noqa: ANN401 - whatever the field holds

@@ -6,14 +6,14 @@ one change of the event and planned again by the next never meets an old message
 
 from __future__ import annotations
 
-_CLAIMS_BITS = 20
-CLAIMS_MASK = (1 << _CLAIMS_BITS) - 1
+CLAIMS_BITS = 20
+CLAIMS_MASK = (1 << CLAIMS_BITS) - 1
 """The bits that count claims: 0 when nobody has claimed yet."""
 
 
 def epoch_before_first_claim(event_version: int) -> int:
     """Return the epoch of a delivery that nobody has claimed yet."""
-    return event_version << _CLAIMS_BITS
+    return event_version << CLAIMS_BITS
 
 
 def is_first_claim(epoch: int) -> bool:

@@ -8,7 +8,6 @@ from datetime import UTC
 from shared.recurrence.parse import parse_rule
 from shared.recurrence.rule import Freq, Rule
 from shared.recurrence.series import Series
-from shared.recurrence.zones import is_real
 
 
 def warnings(series: Series) -> list[str]:
@@ -18,8 +17,8 @@ def warnings(series: Series) -> list[str]:
 
 
 def _of_rule(series: Series, rule: Rule) -> Iterator[str]:
-    first = next(series.occurrences(), None)
     if not series.starts_on_rule:
+        first = next(series.occurrences(), None)
         instead = f"; the first occurrence is {first.local.isoformat()}" if first else ""
         yield f"the start {series.start_local.isoformat()} does not match the rule and is left out{instead}"
     if rule.freq is Freq.YEARLY and rule.by_month_day and not (rule.by_month or rule.by_year_day or rule.by_week_no):
@@ -41,11 +40,12 @@ def _lacking(rule: Rule, start_day: int) -> Iterator[int]:
 
 
 def _of_dates(series: Series) -> Iterator[str]:
-    matching = {*series.rdates, *series.given_by_rule(series.exdates)}
-    for at in series.exdates:
-        if at not in matching:
-            yield f"exdate {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} matches no occurrence"
-    if series.rule is None and not is_real(series.start_local, series.zone):
+    if series.exdates:
+        matching = {*series.rdates, *series.given_by_rule(series.exdates)}
+        for at in series.exdates:
+            if at not in matching:
+                yield f"exdate {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} matches no occurrence"
+    if series.rule is None and series.starts_in_gap:
         yield f"the clock never shows {series.start_local.isoformat()}: it is read by the offset before the gap"
     if series.exdates and next(series.occurrences(), None) is None:
         yield "the exdates leave no occurrence"

@@ -39,6 +39,8 @@ class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         Two at one instant both come.
         """
+        if not self.overrides:
+            return self.series.occurrences(start)
         moved = [o for o in self._moved if start is None or o.scheduled_at >= start]
         return merge(self.in_place(start), moved, key=lambda o: o.scheduled_at)
 
@@ -67,7 +69,7 @@ class Overridden(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The occurrences that were left out."""
         return [found for found, override in self._known if override.excluded]
 
-    @cached_property
+    @property
     def orphans(self) -> tuple[str, ...]:
         """The keys that match no occurrence."""
         return tuple(key for key in self.overrides if find(self.series, key) is None)

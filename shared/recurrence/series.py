@@ -101,7 +101,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def rule_moments(self, start: datetime | None = None) -> Iterator[Moment]:
         """Yield what the rule alone gives from `start` on, before EXDATE and RDATE."""
         if self.rule is None:
-            if not (self.dst_gap == "skip" and self._starts_in_gap) and (start is None or self.start_at >= start):
+            if not (self.dst_gap == "skip" and self.starts_in_gap) and (start is None or self.start_at >= start):
                 yield Moment(self.start_at.astimezone(UTC), self.start_local)
             return
         low = BEGIN if start is None else seconds_of(start)
@@ -187,8 +187,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _start(self) -> int:
         return seconds_of(self.start_at)
 
-    @cached_property
-    def _starts_in_gap(self) -> bool:
+    @property
+    def starts_in_gap(self) -> bool:
+        """Whether the clock never shows the start's local time."""
         return self.start_at.astimezone(zone_of(self.zone)).replace(tzinfo=None, fold=0) != self.start_local
 
     @cached_property
@@ -197,7 +198,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         stepped, local = self.stepped, seconds_of(self.start_local)
         if isinstance(stepped, Elapsed):
             return next(stepped.walk(self._start), None) == self._start
-        return next(stepped.walk(local), None) == local and not (self.dst_gap == "skip" and self._starts_in_gap)
+        return next(stepped.walk(local), None) == local and not (self.dst_gap == "skip" and self.starts_in_gap)
 
     @cached_property
     def until(self) -> datetime | None:

@@ -22,7 +22,7 @@ _MOST_LISTED = 12
 def summary(series: Series) -> str:
     """Return what the series does, in English."""
     if series.rule is None:
-        words = f"once on {series.start_local:%Y-%m-%d} at {_clock(series.start_local)} ({series.zone})"
+        words = f"once on {series.start_local.date()} at {_clock(series.start_local)} ({series.zone})"
     else:
         words = _of_rule(parse_rule(series.rule), series.start_local, series.zone)
     if series.rdates:
@@ -39,7 +39,7 @@ def _of_rule(rule: Rule, start: datetime, zone: str) -> str:
     if rule.by_set_pos:
         words += f", only the {_join(map(_nth, rule.by_set_pos))} of each {_period(rule)}"
     if rule.sub_daily or rule.interval > 1:
-        words += f", from {start:%Y-%m-%d} {_clock(start)}"
+        words += f", from {start.date()} {_clock(start)}"
     if rule.week_start and (rule.by_week_no or (rule.freq is Freq.WEEKLY and rule.interval > 1)):
         words += f", weeks starting on {_WEEKDAYS[rule.week_start]}"
     if rule.count is not None:
@@ -128,7 +128,7 @@ def _nth(number: int) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+    return moment.time().isoformat("seconds" if moment.second else "minutes")
 
 
 def _amount(number: int, noun: str) -> str:

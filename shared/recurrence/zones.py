@@ -82,14 +82,9 @@ def instant_of(local: datetime, zone: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def is_real(local: datetime, zone: str) -> bool:
-    """Say whether the zone's clock ever shows a local time; in a gap it does not."""
-    return instant_of(local, zone).astimezone(zone_of(zone)).replace(tzinfo=None, fold=0) == local.replace(fold=0)
-
-
 def is_ambiguous(local: datetime) -> bool:
     """Say whether the clock shows this (real, aware) local time twice."""
-    return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
 
 
 def span_at(zone: str, instant: int) -> Span:

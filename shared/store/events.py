@@ -11,11 +11,12 @@ import msgspec
 from psycopg.types.json import Json
 
 from shared.domain.content import Content, Misfire, Timing
+from shared.domain.deliveries import PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.domain.overrides import Override
 from shared.errors import NotFound
-from shared.store import occurrences, overrides
+from shared.store import deliveries, occurrences, overrides
 from shared.store import sight as sights
 from shared.store.pool import Connection
 from shared.store.sight import Sight
@@ -34,21 +35,30 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     created_before: datetime | None = None
 
 
-INSERT: LiteralString = """
+NEW: LiteralString = """
     WITH event AS (
         INSERT INTO events (id, version, name, tags, webhook_url, hmac_secret, created_by, created_at, updated_at)
         VALUES (%(id)s, 1, %(name)s, %(tags)s, %(webhook_url)s, %(hmac_secret)s, %(by)s, %(now)s, %(now)s)
+    ), version AS (
+        INSERT INTO event_versions (event_id, version, content, change, changed_by, changed_at)
+        VALUES (%(id)s, 1, %(content)s, 'created', %(by)s, %(now)s)
     )
-    INSERT INTO event_versions (event_id, version, content, change, changed_by, changed_at)
-    VALUES (%(id)s, 1, %(content)s, 'created', %(by)s, %(now)s)
 """
+INSERT: LiteralString = NEW + deliveries.INSERT
 
 SELECT: LiteralString = """
-    SELECT e.id, e.version, e.status, e.status_reason, v.content, e.hmac_secret IS NOT NULL,
+    SELECT e.id, e.version, e.status, e.status_reason, v.content, e.has_hmac_secret,
            e.created_by, e.created_at, e.updated_at
-      FROM events AS e
+      FROM (SELECT e.id, e.version, e.status, e.status_reason, e.hmac_secret IS NOT NULL AS has_hmac_secret,
+                   e.created_by, e.created_at, e.updated_at
+              FROM events AS e
+             WHERE TRUE
+"""
+# Only what a page shows is joined with its content.
+CONTENT: LiteralString = """
+           ) AS e
       JOIN event_versions AS v ON v.event_id = e.id AND v.version = e.version
-     WHERE TRUE
+     ORDER BY e.created_at DESC, e.id DESC
 """
 WITH_ID: LiteralString = " AND e.id = %(id)s"
 LOCK: LiteralString = "SELECT FROM events WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
@@ -65,6 +75,10 @@ CONDITIONS: dict[str, LiteralString] = {
 }
 NOT_DELETED: LiteralString = " AND e.status <> 'deleted'"
 NEWEST: LiteralString = " ORDER BY e.created_at DESC, e.id DESC LIMIT %(limit)s"
+
+# Overrides and, with no word on `excluded`, what was cancelled.
+CANCELLED: LiteralString = "UNION ALL SELECT event_id, recurrence_id, NULL, NULL, NULL FROM ("
+CHANGED: LiteralString = overrides.OF_EVENTS + CANCELLED + occurrences.CANCELLED_AFTER + ") AS cancelled"
 
 CHANGE: LiteralString = """
     WITH event AS (
@@ -142,15 +156,21 @@ class Plan(msgspec.Struct, frozen=True):
     overrides: Mapping[str, Override] = {}
 
 
-async def insert(conn: Connection, event: Event, *, hmac_secret: str | None) -> None:
-    """Write a new event and its first version. The secret comes as it is stored: sealed."""
-    await conn.execute(INSERT, {**_shown(event), "hmac_secret": hmac_secret, "by": event.created_by})
+async def insert(
+    conn: Connection, event: Event, *, hmac_secret: str | None, planned: Sequence[PlannedDelivery] = ()
+) -> None:
+    """Write a new event, its first version and the deliveries that wait for it, all in one statement.
+
+    The secret comes as it is stored: sealed.
+    """
+    own = {**_shown(event), "hmac_secret": hmac_secret, "by": event.created_by}
+    await conn.execute(INSERT, own | deliveries.parameters_of(planned))
 
 
 async def get(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
     """Return one event, deleted ones included; NotFound when there is none in sight."""
     query, parameters = _seen_by(sight)
-    cursor = await conn.execute(query + WITH_ID, {**parameters, "id": event_id}, binary=True)
+    cursor = await conn.execute(query + WITH_ID + CONTENT, {**parameters, "id": event_id}, binary=True)
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"There is no event {event_id}.", code="event_not_found")
@@ -193,7 +213,7 @@ async def newest(
     if filters.status is None:
         query += NOT_DELETED
     parameters |= {**given, "before_at": before_at, "limit": limit}
-    cursor = await conn.execute(query + NEWEST, parameters, binary=True, prepare=False)
+    cursor = await conn.execute(query + NEWEST + CONTENT, parameters, binary=True, prepare=False)
     return await _with_changes(conn, [_event(row) for row in await cursor.fetchall()])
 
 
@@ -275,13 +295,21 @@ async def _with_changes(conn: Connection, found: list[Event]) -> list[Event]:
     """Add what is changed about single occurrences."""
     if not found:
         return found
-    ids = [event.id for event in found]
-    changed = await overrides.of_events(conn, ids)
-    cancelled = await occurrences.cancelled_after(conn, ids)
+    cursor = await conn.execute(CHANGED, {"ids": [event.id for event in found], "after": None}, binary=True)
+    changed: dict[EventId, dict[str, Override]] = {}
+    cancelled: dict[EventId, frozenset[str]] = {}
+    for id_, recurrence_id, excluded, scheduled_at, webhook_url in await cursor.fetchall():
+        if excluded is None:
+            cancelled[id_] = cancelled.get(id_, frozenset()) | {recurrence_id}
+        else:
+            override = Override(excluded=excluded, scheduled_at=scheduled_at, webhook_url=webhook_url)
+            changed.setdefault(id_, {})[recurrence_id] = override
     return [
         msgspec.structs.replace(
             event, overrides=changed.get(event.id, {}), cancelled=cancelled.get(event.id, frozenset())
         )
+        if event.id in changed or event.id in cancelled
+        else event
         for event in found
     ]
 

@@ -70,12 +70,12 @@ FORGET_EXCLUDED: LiteralString = """
 CANCELLED_AFTER: LiteralString = """
     SELECT event_id, recurrence_id FROM occurrences
      WHERE recurrence_id IS NOT NULL
-       AND event_id = ANY (%(event_ids)s) AND status = 'cancelled' AND scheduled_at > coalesce(%(after)s, now())
+       AND event_id = ANY (%(ids)s) AND status = 'cancelled' AND scheduled_at > coalesce(%(after)s, now())
        AND id >= first_id_at(coalesce(%(after)s, now()))
      UNION
     SELECT event_id, recurrence_id FROM occurrences
      WHERE recurrence_id IS NOT NULL
-       AND event_id = ANY (%(event_ids)s) AND status = 'cancelled' AND scheduled_at > coalesce(%(after)s, now())
+       AND event_id = ANY (%(ids)s) AND status = 'cancelled' AND scheduled_at > coalesce(%(after)s, now())
        AND is_moved(id, scheduled_at)
 """
 
@@ -119,7 +119,7 @@ async def cancelled_after(
     conn: Connection, event_ids: Sequence[EventId], *, after: datetime | None = None
 ) -> dict[EventId, frozenset[str]]:
     """Return the recurrence_ids that were cancelled after an instant (None: now), for those events that have any."""
-    cursor = await conn.execute(CANCELLED_AFTER, {"event_ids": list(event_ids), "after": after}, binary=True)
+    cursor = await conn.execute(CANCELLED_AFTER, {"ids": list(event_ids), "after": after}, binary=True)
     found: dict[EventId, frozenset[str]] = {}
     for event_id, recurrence_id in await cursor.fetchall():
         found[event_id] = found.get(event_id, frozenset()) | {recurrence_id}

@@ -6,6 +6,7 @@ caller decodes them into its own type.
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection = AsyncConnection[TupleRow]
@@ -39,7 +41,7 @@ _OPTIONS = {
 async def open_pool(url: str, *, name: str, size: int, checked: bool = False) -> AsyncGenerator[Pool]:
     """Yield a pool of at most `size` connections. It opens at once, whether or not the server can be reached.
 
-    `checked` costs a round trip whenever a connection is taken, and spares its taker one that a restart has broken.
+    `checked` spares whoever takes a connection one that a restart has broken.
     """
     pool: Pool = AsyncConnectionPool(
         url,
@@ -49,7 +51,7 @@ async def open_pool(url: str, *, name: str, size: int, checked: bool = False) ->
         reconnect_timeout=5,
         kwargs={**_OPTIONS, "autocommit": True, "application_name": f"qhronos-{name}"},
         configure=_configure,
-        check=AsyncConnectionPool.check_connection if checked else None,
+        check=_check if checked else None,
         open=False,
     )
     await pool.open()
@@ -59,6 +61,17 @@ async def open_pool(url: str, *, name: str, size: int, checked: bool = False) ->
         await pool.close(timeout=1)
 
 
+async def _check(conn: Connection) -> None:
+    """Raise OperationalError when the server has ended a connection that waits in the pool.
+
+    It says so and hangs up: only where there is something to read is a round trip worth its time.
+    """
+    poll = select.poll()
+    poll.register(conn.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(conn)
+
+
 def _as_bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else bytes(data)
 
@@ -66,3 +79,4 @@ def _as_bytes(data: str | bytes) -> bytes:
 async def _configure(conn: Connection) -> None:
     set_json_dumps(msgspec.json.encode, conn)
     set_json_loads(_as_bytes, conn)
+    conn.adapters.register_loader("json", ByteaBinaryLoader)  # what `json` is in binary, without a call for each value

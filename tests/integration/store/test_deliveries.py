@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from shared.domain.content import Json
 from shared.domain.deliveries import Held
 from shared.domain.destinations import DestinationId
 from shared.domain.epochs import epoch_before_first_claim, is_first_claim
@@ -33,6 +34,29 @@ HERE, THERE, ELSEWHERE = DestinationId(1), DestinationId(2), DestinationId(3)
 
 
 class TestInsert:
+    async def test_what_is_planned_is_stored_to_the_letter(self, conn: Connection) -> None:
+        metadata: dict[str, Json] = {"whole": 2**64 - 1, "point": 1.0, "text": 'a "b" \\ é 🪴', "nothing": [None, {}]}
+        planned = msgspec.structs.replace(
+            planned_of(event_of(), NOON + MICROSECOND, chained=True),
+            event_version=7,
+            destination=-(2**63),
+            due_at=NOON + HOUR + MICROSECOND,
+            catch_up=True,
+            missed_count=3,
+            metadata=metadata,
+        )
+        await deliveries.insert(conn, [planned])
+
+        cursor = await conn.execute("""
+            SELECT occurrence_id, event_id, event_version, scheduled_at, recurrence_id, destination, chained, metadata,
+                   due_at, catch_up, missed_count, next_at, epoch
+              FROM deliveries
+        """)
+        [(*stored, next_at, epoch)] = await cursor.fetchall()
+        raw = msgspec.structs.replace(planned, metadata=msgspec.json.encode(metadata))
+        assert tuple(stored) == msgspec.structs.astuple(raw)
+        assert (next_at, epoch) == (planned.due_at, epoch_before_first_claim(7))
+
     async def test_a_new_delivery_waits_for_its_time(self, conn: Connection) -> None:
         planned = planned_of(event_of())
 

@@ -5,9 +5,10 @@ from typing import Literal
 
 import msgspec
 import pytest
+from psycopg.errors import UniqueViolation
 
 from shared.domain.events import Event, EventStatus
-from shared.domain.ids import event_id_at
+from shared.domain.ids import OccurrenceId, event_id_at
 from shared.errors import NotFound
 from shared.store import events
 from shared.store.pool import Connection, Pool, open_pool
@@ -21,6 +22,7 @@ from tests.factories import (
     an_event,
     content_of,
     event_of,
+    planned_of,
     timing_of,
     utc_now,
 )
@@ -41,6 +43,30 @@ async def changed(conn: Connection, event: Event, *, status: EventStatus) -> Eve
     new = msgspec.structs.replace(event, version=event.version + 1, status=status)
     await events.change(conn, new, change=change, fields=[], by="master")
     return new
+
+
+async def waiting_for(conn: Connection, event: Event) -> set[OccurrenceId]:
+    cursor = await conn.execute("SELECT occurrence_id FROM deliveries WHERE event_id = %s", [event.id], binary=True)
+    return {row[0] for row in await cursor.fetchall()}
+
+
+class TestInsert:
+    async def test_an_event_is_stored_with_what_waits_for_it(self, conn: Connection) -> None:
+        event = event_of()
+        planned = [planned_of(event), planned_of(event, NOON + HOUR)]
+
+        await events.insert(conn, event, hmac_secret=None, planned=planned)
+
+        assert await events.get(conn, event.id, sight=EVERY) == event
+        assert await waiting_for(conn, event) == {each.occurrence_id for each in planned}
+
+    async def test_an_event_that_cannot_be_stored_lets_nothing_wait(self, conn: Connection) -> None:
+        event = await an_event(conn)
+
+        with pytest.raises(UniqueViolation):
+            await events.insert(conn, event, hmac_secret=None, planned=[planned_of(event)])
+
+        assert await waiting_for(conn, event) == set()
 
 
 class TestGet:

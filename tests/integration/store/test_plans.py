@@ -11,10 +11,13 @@ from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Json
 
+from shared.domain.deliveries import PlannedDelivery
 from shared.domain.destinations import DestinationId
 from shared.store import cancellations, deliveries, destinations, events, occurrences, replays, retention
 from shared.store.deliveries import HORIZON, LEASE
@@ -125,21 +128,19 @@ class TestScheduler:
 
     @pytest.mark.parametrize("number", BATCHES)
     def test_inserting_looks_for_records_by_the_primary_key(self, db: Db, number: int) -> None:
-        now = [utc_now()] * number
-        parameters: Parameters = {
-            "occurrence_ids": ids_of(db, number),
-            "event_ids": events_of(db, number),
-            "versions": [1] * number,
-            "scheduled": now,
-            "due": now,
-            "epochs": [1] * number,
-            "chained": [True] * number,
-            "catch_up": [False] * number,
-            "missed": [0] * number,
-            "recurrence_ids": [None] * number,
-            "destinations": [7] * number,
-            "metadata": [None] * number,
-        }
+        planned = [
+            PlannedDelivery(
+                occurrence_id=occurrence_id,
+                event_id=event_id,
+                event_version=1,
+                scheduled_at=utc_now(),
+                recurrence_id=None,
+                destination=DestinationId(7),
+                chained=True,
+            )
+            for occurrence_id, event_id in zip(ids_of(db, number), events_of(db, number), strict=True)
+        ]
+        parameters = deliveries.parameters_of(planned) | {"planned": Json(planned, dumps=msgspec.json.encode)}
 
         assert "occurrences_default_pkey" in plan_of(db, deliveries.INSERT, parameters)
 

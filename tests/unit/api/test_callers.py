@@ -68,6 +68,18 @@ def test_the_master_token_is_compared_in_constant_time(monkeypatch: pytest.Monke
     assert compared == [(MASTER.encode(), MASTER.encode())]
 
 
+def test_a_token_that_was_good_is_refused_as_soon_as_it_has_expired() -> None:
+    exp = int(time.time()) + 2
+    token = signed(claims(exp=exp))
+    assert caller_of(token).sub == "alice"
+
+    while time.time() < exp:
+        time.sleep(0.05)
+
+    with pytest.raises(Unauthenticated, match="expired"):
+        caller_of(token)
+
+
 def test_a_jwt_says_who_calls() -> None:
     payload = claims(access="read_write", scope=["a", "b:*"])
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from shared.recurrence import warnings
 from tests.unit.recurrence.making import series_of
 
@@ -48,7 +50,15 @@ def test_a_series_emptied_by_exdates_says_so() -> None:
     assert warned == ["the exdates leave no occurrence"]
 
 
-def test_a_single_time_that_the_clock_never_shows_is_mentioned() -> None:
-    [warning] = warnings(series_of(None, "2026-03-08T02:30", "America/New_York"))
+@pytest.mark.parametrize(
+    ("start", "zone"), [("2026-03-08T02:30", "America/New_York"), ("2011-12-30T12:00", "Pacific/Apia")]
+)
+def test_a_single_time_that_the_clock_never_shows_is_mentioned(start: str, zone: str) -> None:
+    [warning] = warnings(series_of(None, start, zone))
 
-    assert "2026-03-08T02:30:00" in warning
+    assert f"{start}:00" in warning
+
+
+@pytest.mark.parametrize("start", ["2026-11-01T01:30", "2026-11-01T01:30-05:00"])
+def test_a_single_time_that_the_clock_shows_twice_is_no_mistake(start: str) -> None:
+    assert warnings(series_of(None, start, "America/New_York")) == []

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import InvalidSchedule
 from shared.recurrence import TZDATA_VERSION, zone_of
-from shared.recurrence.zones import instant_of, is_real, names, seconds_of, span_at
+from shared.recurrence.zones import instant_of, names, seconds_of, span_at
 
 PLACES = [
     "America/New_York",
@@ -73,12 +73,6 @@ def test_the_two_closest_changes_of_any_zone_are_told_apart() -> None:
     spans = {span_at("Asia/Gaza", seconds_of(datetime(2040, 10, day, 12, tzinfo=UTC))) for day in range(10, 31)}
 
     assert sorted(span.offset for span in spans) == [7_200, 7_200, 10_800]
-
-
-def test_a_local_time_in_a_gap_is_not_real() -> None:
-    assert not is_real(datetime.fromisoformat("2026-03-08T02:30"), "America/New_York")
-    assert is_real(datetime.fromisoformat("2026-11-01T01:30"), "America/New_York")
-    assert not is_real(datetime.fromisoformat("2011-12-30T12:00"), "Pacific/Apia")
 
 
 def test_a_local_time_in_a_gap_is_read_by_the_offset_before_it() -> None:
