@@ -24,6 +24,9 @@ REQUESTS = Histogram(
     ["method", "route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
+NOT_LIMITED = Counter(
+    "qhronos_requests_not_limited_total", "Requests that passed because Redis did not say whether they were too many"
+)
 CONNECTIONS_LOST = Counter(
     "qhronos_connections_lost_total", "Passes given up because a server was out of reach", ["loop"]
 )

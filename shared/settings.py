@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
 import msgspec
 from dotenv import dotenv_values
@@ -27,6 +27,8 @@ Environment = Literal["production", "local", "test"]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Keys = tuple[bytes, ...]
 """The first seals, all open."""
+Secrets = tuple[str, ...]
+"""The first signs, all verify; at least one."""
 
 _MAY_BE_EMPTY = (Networks, timedelta | None)
 _EXAMPLES = ("changeme", "change-me", "change_me", "example", "placeholder", "insecure", "your-", "your_")
@@ -62,7 +64,7 @@ def load(kind: type[S]) -> S:
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:
     """Convert the variables that `kind` names; InvalidSettings when any of them will not do."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     values: dict[str, Any] = {}
     problems: list[str] = []
     for field in msgspec.structs.fields(kind):
@@ -91,9 +93,18 @@ def _convert(raw: str, kind: object) -> object:
         return durations.parse(raw)
     if kind == Networks:
         return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
+    if kind == Secrets:
+        return _secrets(raw)
     if kind == Keys:
         return tuple(_key(part.strip(), number) for number, part in enumerate(raw.split(","), 1))
     return msgspec.convert(raw, kind, strict=False)
+
+
+def _secrets(raw: str) -> Secrets:
+    found = tuple(part.strip() for part in raw.split(",") if part.strip())
+    if not found:
+        raise ValueError("it names no secret; try `openssl rand -base64 32`.")
+    return found
 
 
 def _key(text: str, number: int) -> bytes:
@@ -113,16 +124,24 @@ def _weak_secrets(values: Mapping[str, object]) -> list[tuple[str, str]]:
     """Find secrets that are too short or are known examples."""
     found: list[tuple[str, str]] = []
     for name, shortest in SHORTEST_SECRETS.items():
-        secret = values.get(name)
-        if not isinstance(secret, str):
-            continue
-        if secret == BUILT_IN_HMAC_SECRET:
-            found.append((name, "still has its built-in value; set a secret of your own."))
-        elif len(secret) < shortest:
-            found.append((name, f"is shorter than {shortest} characters."))
-        elif any(word in secret.lower() for word in _EXAMPLES) or len(set(secret)) < _FEWEST_DIFFERENT:
-            found.append((name, "looks like an example; try `openssl rand -base64 32`."))
+        value = values.get(name)
+        secrets = cast("Secrets", value) if isinstance(value, tuple) else (value,)
+        for number, secret in enumerate(secrets, 1):
+            weakness = _weakness(secret, shortest=shortest) if isinstance(secret, str) else None
+            if weakness:
+                which = "" if len(secrets) == 1 else f"holds a secret, number {number}, that "
+                found.append((name, which + weakness))
     return found
+
+
+def _weakness(secret: str, *, shortest: int) -> str | None:
+    if secret == BUILT_IN_HMAC_SECRET:
+        return "still has its built-in value; set a secret of your own."
+    if len(secret) < shortest:
+        return f"is shorter than {shortest} characters."
+    if any(word in secret.lower() for word in _EXAMPLES) or len(set(secret)) < _FEWEST_DIFFERENT:
+        return "looks like an example; try `openssl rand -base64 32`."
+    return None
 
 
 def _dotenv() -> dict[str, str]:

@@ -14,7 +14,7 @@ from services.api import app
 from services.api.context import Context
 from services.api.settings import ApiSettings
 from shared import operations, process, readiness, settings
-from shared.store.pool import open_pool
+from shared.store.pool import Pool, open_pool
 from shared.stream.client import open_client
 
 SYNC_EVERY = timedelta(seconds=5)
@@ -35,14 +35,17 @@ class Server(uvicorn.Server):
 async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
     """Answer requests until `stop`; those under way are finished."""
     warn_of_unsealed_secrets(config)
-    async with (
+    async with (  # news has a connection of its own: it does not wait behind requests
         open_pool(config.database_url, name="api", size=10, checked=True) as pool,
+        open_pool(config.database_url, name="api-news", size=1) as news,
         open_client(config.redis_url) as redis,
         operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
     ):
         await process.wait_for_schema(pool, stop)
         context = Context(config, pool, redis)
-        await process.once("clock", lambda: _sync(context), stop)
+        await process.once("clock", lambda: _sync(context, news), stop)
+        await process.once("revocations", lambda: context.revocations.run_once(news), stop)
+        await context.limiter.connect()
         if stop.is_set():
             return
         server = Server(
@@ -54,12 +57,14 @@ async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
                 log_config=None,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=False,  # whoever sends them could choose the address by which it is limited
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
         async with asyncio.TaskGroup() as loops:
             background = [
-                loops.create_task(process.repeat("sync", lambda: _sync(context), stop)),
+                loops.create_task(process.repeat("sync", lambda: _sync(context, news), stop)),
+                loops.create_task(process.repeat("revocations", lambda: context.revocations.run_once(news), stop)),
                 loops.create_task(process.repeat("nudge", context.nudger.run_once, stop)),
             ]
             loops.create_task(_stop_server(server, stop))
@@ -80,8 +85,8 @@ async def _stop_server(server: Server, stop: asyncio.Event) -> None:
     server.should_exit = True
 
 
-async def _sync(context: Context) -> timedelta:
-    async with context.pool.connection() as conn:
+async def _sync(context: Context, news: Pool) -> timedelta:
+    async with news.connection() as conn:
         await context.clock.sync(conn)
     return SYNC_EVERY
 

@@ -17,7 +17,7 @@ from shared.domain.deliveries import Occurrence
 from shared.domain.events import Event, EventStatus
 from shared.domain.ids import EventId, occurrence_id_of
 from shared.domain.overrides import StoredOverride
-from shared.domain.tokens import Access
+from shared.domain.tokens import Access, Token
 from shared.recurrence import Overridden, Series
 
 T = TypeVar("T")
@@ -164,6 +164,20 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class StoredTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was made here; never its text."""
+
+    id: UUID
+    type: str = "jwt"
+    sub: str
+    access: Access
+    scope: tuple[str, ...]
+    expires_at: datetime
+    expired: bool
+    revoked_at: datetime | None
+    created_at: datetime
+
+
 def event(stored: Event, *, now: datetime) -> EventAnswer:
     """Return an event as clients see it, with what its timing will come to."""
     content, timing = stored.content, stored.content.timing
@@ -258,6 +272,11 @@ def attempt(stored: Attempt) -> AttemptAnswer:
         url=stored.url,
         stale=stored.stale,
     )
+
+
+def token(stored: Token, *, now: datetime) -> StoredTokenAnswer:
+    """Return a token as clients see it."""
+    return StoredTokenAnswer(**msgspec.structs.asdict(stored), expired=stored.expires_at <= now)
 
 
 def _orphans(series: Overridden) -> list[str]:

@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 from services.api import openapi, problems
 from services.api.context import Context, admit
 from services.api.envelope import Envelope
+from services.api.gate import Gate
 from services.api.routes import events, occurrences, overrides, schedules, service, tokens
 
 LARGEST_BODY = 1024 * 1024
@@ -33,4 +34,4 @@ def build(context: Context) -> ASGIApp:
         request_max_body_size=LARGEST_BODY,
         state=State({"context": context, "openapi": openapi.document(ROUTES)}),
     )
-    return Envelope(app)
+    return Envelope(Gate(app, context, ROUTES))

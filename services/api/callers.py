@@ -1,19 +1,22 @@
 """Who is calling: the master, or the bearer of a JWT.
 
 The algorithm is pinned, the comparison with the master token is constant-time, and there is no leeway on `exp`.
+Of several secrets the first signs and all verify: a token names none of them, for others mint tokens too.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import jwt
 import msgspec
+from msgspec import Meta
 
+from services.api.revocations import Revocations
 from shared.domain.tokens import Access, Token
 from shared.errors import Forbidden, Unauthenticated
 from shared.store.sight import Sight
@@ -21,6 +24,7 @@ from shared.store.sight import Sight
 ISSUER = "qhronos"
 ALGORITHM = "HS256"
 MASTER_SUB = "master"
+LONGEST_TOKEN = 16_384
 
 Permission = Literal["read", "write", "admin", "master"]
 _MOST_KEPT = 1024
@@ -28,16 +32,19 @@ _MOST_KEPT = 1024
 _RANKS: dict[str, int] = {"read": 0, "write": 1, "read_write": 1, "admin": 2, "master": 3}
 
 
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a JWT of ours says."""
 
     iss: Literal["qhronos"]
-    sub: str
+    sub: Name
     access: Access
     scope: list[str]
     iat: int | float
     exp: int | float
-    jti: str
+    jti: Name
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +87,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class Doorkeeper:
     """Tells who a token belongs to, and makes new ones."""
 
-    def __init__(self, *, master_token: str, jwt_secret: str) -> None:
+    def __init__(self, *, master_token: str, jwt_secrets: Sequence[str], revocations: Revocations) -> None:
         self._master_token = master_token.encode()
-        self._jwt_secret = jwt_secret
+        self._jwt_secrets = jwt_secrets
+        self._revocations = revocations
         self._verified = lru_cache(maxsize=_MOST_KEPT)(self._verify)
 
     def caller_of(self, authorization: str | None) -> Caller:
@@ -91,11 +99,15 @@ class Doorkeeper:
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("Send the header `Authorization: Bearer <token>`.")
         token = token.strip()
+        if len(token) > LONGEST_TOKEN:
+            raise Unauthenticated(f"The token is longer than {LONGEST_TOKEN} characters.")
         if hmac.compare_digest(token.encode("utf-8", "replace"), self._master_token):
             return Caller(sub=MASTER_SUB, access="master")
         caller = self._verified(token)
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthenticated("The token has expired.")
+        if caller.token_id is not None and caller.token_id in self._revocations:
+            raise Unauthenticated("The token is revoked.")
         return caller
 
     def mint(self, token: Token) -> str:
@@ -110,19 +122,12 @@ class Doorkeeper:
             "jti": str(token.id),
         }
         return jwt.encode(  # pyright: ignore[reportUnknownMemberType]
-            claims, self._jwt_secret, algorithm=ALGORITHM
+            claims, self._jwt_secrets[0], algorithm=ALGORITHM
         )
 
     def _verify(self, token: str) -> Caller:
         try:
-            payload = jwt.decode(  # pyright: ignore[reportUnknownMemberType]
-                token,
-                self._jwt_secret,
-                algorithms=[ALGORITHM],
-                issuer=ISSUER,
-                options={"require": ["iss", "sub", "access", "scope", "iat", "exp", "jti"]},
-            )
-            claims = msgspec.convert(payload, Claims)
+            claims = msgspec.convert(self._payload_of(token), Claims)
             expires_at = datetime.fromtimestamp(int(claims.exp), UTC)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("The token has expired.") from None
@@ -137,3 +142,18 @@ class Doorkeeper:
             expires_at=expires_at,
             token_id=claims.jti,
         )
+
+    def _payload_of(self, token: str) -> dict[str, Any]:
+        """Return what a token says that one of the secrets has signed, at this time."""
+        for secret in self._jwt_secrets:
+            try:
+                return jwt.decode(  # pyright: ignore[reportUnknownMemberType]
+                    token,
+                    secret,
+                    algorithms=[ALGORITHM],
+                    issuer=ISSUER,
+                    options={"require": ["iss", "sub", "access", "scope", "iat", "exp", "jti"]},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+        raise jwt.InvalidSignatureError

@@ -16,8 +16,11 @@ from litestar.handlers import BaseRouteHandler
 
 from services.api import decoding
 from services.api.callers import Caller, Doorkeeper
+from services.api.limiter import Limiter
+from services.api.revocations import Revocations
 from services.api.settings import ApiSettings
 from shared.domain.content import Json
+from shared.domain.limits import Limit
 from shared.errors import NotFound, Unauthenticated, UnsupportedMediaType
 from shared.sealing import Seals
 from shared.store.clock import DatabaseClock
@@ -65,8 +68,12 @@ class Context:
         self.redis = redis
         self.clock = DatabaseClock()
         self.nudger = Nudger(redis)
+        self.limiter = Limiter(redis, Limit(bucket=config.rate_limit_bucket, refill=config.rate_limit_refill))
         self.seals = Seals(config.encryption_keys)
-        self.doorkeeper = Doorkeeper(master_token=config.master_token, jwt_secret=config.jwt_secret)
+        self.revocations = Revocations()
+        self.doorkeeper = Doorkeeper(
+            master_token=config.master_token, jwt_secrets=config.jwt_secret, revocations=self.revocations
+        )
         self.started = time.monotonic()
 
 
@@ -81,13 +88,17 @@ def caller_of(request: AnyRequest) -> Caller:
 
 
 async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let through who may use the handler: its `needs` names the access; without one it is open to all."""
+    """Let through who may use the handler: its `needs` names the access; without one it is open to all.
+
+    The gate has found out who it is.
+    """
     needs = handler.opt.get("needs")
     if needs is None:
         return
-    caller = context_of(connection).doorkeeper.caller_of(connection.headers.get("authorization"))
+    caller = cast("Caller | Unauthenticated", connection.scope["state"]["caller"])
+    if isinstance(caller, Unauthenticated):
+        raise caller
     caller.require(needs)
-    connection.scope["state"]["caller"] = caller
 
 
 def token_of(request: AnyRequest) -> Caller | None:

@@ -10,7 +10,6 @@ from collections.abc import MutableMapping
 from datetime import timedelta
 from typing import Any, cast
 
-import msgspec
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -38,7 +37,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")))
+        answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")), _more_headers(scope))
         begun = time.perf_counter()
         with bound_contextvars(request_id=answer.request_id):
             try:
@@ -55,36 +54,31 @@ class Envelope:
             return
         work.cancel()
         if not answer.started:
-            await _send_unavailable(answer)
+            detail = f"No answer within {LONGEST_REQUEST.total_seconds():g} seconds."
+            await problems.send(problems.unavailable(detail, answer.request_id), answer)
 
 
 class _Answer:
-    """Sends a response on, under the request's id."""
+    """Sends a response on, under the request's id and with what else belongs to every answer by then."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, more: list[tuple[bytes, bytes]]) -> None:
         self.request_id = request_id
         self.status = 500
         self.started = False
         self._send = send
+        self._more = more
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
+            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode()), *self._more]
         await self._send(message)
 
 
-async def _send_unavailable(answer: _Answer) -> None:
-    response = problems.unavailable(f"No answer within {LONGEST_REQUEST.total_seconds():g} seconds.", answer.request_id)
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"retry-after", response.headers["retry-after"].encode()),
-    ]
-    start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
-    await answer(cast("Message", start))
-    body = msgspec.json.encode(response.content)
-    await answer({"type": "http.response.body", "body": body, "more_body": False})
+def _more_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the list to which headers of the answer may be added, whoever will send it."""
+    return cast("MutableMapping[str, Any]", scope).setdefault("state", {}).setdefault("answer_headers", [])
 
 
 def _tell(scope: Scope, status: int, *, seconds: float) -> None:

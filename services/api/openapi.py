@@ -25,6 +25,13 @@ _PATH_SCHEMAS: dict[str, JsonSchema] = {
         "examples": ["2027-03-20T09:00:00"],
     }
 }
+_RATE_LIMIT = {
+    "X-RateLimit-Limit": "How many requests the token's bucket holds.",
+    "X-RateLimit-Remaining": "How many of them are left.",
+    "X-RateLimit-Reset": "Seconds until the bucket is full again.",
+}
+_HEADERS = {**_RATE_LIMIT, "Retry-After": "Seconds after which to try again."}
+_RETRIED = ("429", "503")
 _ABOUT = """Tell Qhronos once when something is due, and it calls a webhook then: on time, signed, retried, recorded.
 
 Send `Authorization: Bearer <token>` with every request but those about the service itself. Every error is a
@@ -49,6 +56,9 @@ def document(handlers: Iterable[HTTPRouteHandler]) -> bytes:
             "paths": paths,
             "components": {
                 "schemas": components,
+                "headers": {
+                    name: {"description": about, "schema": {"type": "integer"}} for name, about in _HEADERS.items()
+                },
                 "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
             },
         }
@@ -93,7 +103,7 @@ def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:
     responses: dict[str, Any] = {str(success.value): answer}
     errors = {*opt.get("codes", [])}
     if opt["needs"] is not None:
-        errors |= {401, 403, 503}
+        errors |= {401, 403, 429, 503}
     if "body" in opt:
         errors |= {400, 413, 415, 422}
     if "query" in opt:
@@ -105,6 +115,10 @@ def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:
             "description": HTTPStatus(status).phrase,
             "content": {media: {"schema": _schema(kind)}},
         }
+    if opt["needs"] is not None:
+        for status, response in responses.items():
+            names = [*_RATE_LIMIT, "Retry-After"] if status in _RETRIED else _RATE_LIMIT
+            response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     return responses
 
 

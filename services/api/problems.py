@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.types import Send
 from structlog.contextvars import get_contextvars
 
 from shared import errors
@@ -99,6 +100,14 @@ def unavailable(detail: str, request_id: str) -> Response[Problem]:
     return answer(
         HTTPStatus.SERVICE_UNAVAILABLE, detail, "unavailable", request_id, headers={"retry-after": _RETRY_AFTER}
     )
+
+
+async def send(response: Response[Problem], send: Send) -> None:
+    """Answer with a problem document outside of the framework."""
+    fields = {**response.headers, "content-type": "application/problem+json"}
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": response.status_code or 500, "headers": headers})
+    await send({"type": "http.response.body", "body": msgspec.json.encode(response.content), "more_body": False})
 
 
 def _fields(error: errors.QhronosError) -> list[FieldError]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
-from shared.settings import BUILT_IN_HMAC_SECRET, Keys, Networks, Settings
+from msgspec import Meta
+
+from shared.settings import BUILT_IN_HMAC_SECRET, Keys, Networks, Secrets, Settings
 
 
 class ApiSettings(Settings, frozen=True, kw_only=True):
@@ -13,7 +16,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     database_url: str
     redis_url: str
     master_token: str
-    jwt_secret: str
+    jwt_secret: Secrets
     default_hmac_secret: str = BUILT_IN_HMAC_SECRET
     encryption_keys: Keys = ()
     """What events' secrets are sealed with in the database."""
@@ -21,6 +24,10 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     """Networks that webhooks may reach although they are not public."""
     min_interval: timedelta = timedelta(seconds=60)
     """The shortest distance that a rule's occurrences may have."""
+    rate_limit_bucket: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """How many requests a token, or an address without one, may make at once."""
+    rate_limit_refill: Annotated[float, Meta(ge=0.001, le=10_000)] = 10
+    """How many per second."""
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     ops_host: str = "127.0.0.1"

@@ -37,7 +37,10 @@ async def run_once(pool: Pool, kept: timedelta | None) -> timedelta:
 
 async def _forget(conn: Connection, before: datetime | None) -> bool:
     """Drop and delete what is too old, history only from `before` an instant; tell whether some of it is left."""
-    deleted = {"idempotency_keys": await retention.forget_keys(conn)}
+    deleted = {
+        "idempotency_keys": await retention.forget_keys(conn),
+        "tokens": await retention.forget_tokens(conn),
+    }
     left = False
     if before is not None:
         left = not await _drop_partitions(conn, before)

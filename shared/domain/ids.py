@@ -27,6 +27,11 @@ def event_id_at(now: datetime) -> EventId:
     return EventId(_timed_uuid(now, secrets.randbits(_RANDOM_BITS), version=7))
 
 
+def token_id_at(now: datetime) -> TokenId:
+    """Return a new UUIDv7."""
+    return TokenId(_timed_uuid(now, secrets.randbits(_RANDOM_BITS), version=7))
+
+
 def occurrence_id_of(event: EventId, recurrence_id: str, original_at: datetime) -> OccurrenceId:
     """Return the UUIDv8 of one occurrence: 48 bits of its original time in milliseconds, then bits of a hash."""
     digest = hashlib.sha256(event.bytes + recurrence_id.encode()).digest()

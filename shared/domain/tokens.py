@@ -21,3 +21,4 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     scope: tuple[str, ...]
     expires_at: datetime
     created_at: datetime
+    revoked_at: datetime | None = None

@@ -16,6 +16,12 @@ IDEMPOTENCY_KEYS: LiteralString = """
         SELECT ctid FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT %(limit)s))
 """
 
+# Some days after nobody could use them any more, revoked or not.
+TOKENS: LiteralString = """
+    DELETE FROM tokens WHERE ctid = ANY (ARRAY (
+        SELECT ctid FROM tokens WHERE expires_at < now() - interval '7 days' LIMIT %(limit)s))
+"""
+
 # What the net below the partitions has caught, and what has no partitions.
 OF_HISTORY: dict[str, LiteralString] = {
     "occurrences": """
@@ -46,6 +52,11 @@ OF_HISTORY: dict[str, LiteralString] = {
 async def forget_keys(conn: Connection) -> int:
     """Delete a batch of idempotency keys whose day is over; return how many."""
     return await _delete(conn, IDEMPOTENCY_KEYS, {})
+
+
+async def forget_tokens(conn: Connection) -> int:
+    """Delete a batch of tokens that have long expired; return how many."""
+    return await _delete(conn, TOKENS, {})
 
 
 async def forget_history(conn: Connection, *, before: datetime) -> dict[str, int]:

@@ -114,6 +114,8 @@ class Stack:
             "QHRONOS_API_PORT": str(self.api_port),
             "QHRONOS_OPS_PORT": str(free_port() - settings.SERVICES.index(name)),
             "QHRONOS_DATA_DIR": str(self._folder),
+            "QHRONOS_RATE_LIMIT_BUCKET": "1000000",
+            "QHRONOS_RATE_LIMIT_REFILL": "10000",
         }
         given = {"QHRONOS_MASTER_TOKEN": MASTER, "QHRONOS_JWT_SECRET": SIGNING_KEY, **self._urls}
         environment = settings.environment_of(name, values, settings.settings_from(values), given)

@@ -1,18 +1,19 @@
-"""Tokens: only the master token makes them."""
+"""Tokens: only the master token makes them, admins see and revoke them."""
 
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import timedelta
 
-from litestar import Response, post
+from litestar import Response, delete, get, post
+from litestar.params import FromPath
 
-from services.api import bodies
-from services.api.answers import TokenAnswer
-from services.api.context import AnyRequest, context_of, document_of, reply
+from services.api import answers, bodies, cursors
+from services.api.answers import Page, StoredTokenAnswer, TokenAnswer
+from services.api.callers import LONGEST_TOKEN
+from services.api.context import AnyRequest, context_of, document_of, id_of, query_of, reply
 from services.api.findings import Findings
-from shared.domain.ids import TokenId
+from shared.domain.ids import TokenId, token_id_at
 from shared.domain.tokens import Token
 from shared.store import tokens
 
@@ -41,18 +42,23 @@ async def create_token(request: AnyRequest) -> Response[bytes]:
         found.add("/scope", "A token without `admin` access needs at least one pattern.", example=["system:*"])
     found.raise_if_any()
     token = Token(
-        id=TokenId(uuid.uuid4()),
+        id=token_id_at(context.clock.now()),
         sub=found.value("sub", ""),
         access=found.value("access", "read"),
         scope=tuple(scope),
         expires_at=expires_at.replace(microsecond=0),
         created_at=now,
     )
+    text = context.doorkeeper.mint(token)
+    if len(text) > LONGEST_TOKEN:
+        hint = f"Fewer or shorter patterns: its text may have {LONGEST_TOKEN} characters."
+        found.add("/scope", "The token would be too long.", hint=hint, example=["system:*"])
+    found.raise_if_any()
     async with context.pool.connection() as conn:
         await tokens.insert(conn, token)
     answer = TokenAnswer(
         id=token.id,
-        token=context.doorkeeper.mint(token),
+        token=text,
         sub=token.sub,
         access=token.access,
         scope=token.scope,
@@ -62,4 +68,27 @@ async def create_token(request: AnyRequest) -> Response[bytes]:
     return reply(answer, status=201)
 
 
-ROUTES = [create_token]
+@get("/tokens", needs="admin", query=bodies.PageQuery, answer=Page[StoredTokenAnswer])
+async def list_tokens(request: AnyRequest) -> Response[bytes]:
+    """List the tokens that were made here, newest first; never their text."""
+    context = context_of(request)
+    wanted = query_of(request, bodies.PageQuery)
+    before = cursors.decode(wanted.cursor, cursors.TimeAndId)
+    async with context.pool.connection() as conn:
+        found = await tokens.newest(conn, before=before, limit=wanted.limit + 1)
+    shown = found[: wanted.limit]
+    cursor = cursors.encode((shown[-1].created_at, shown[-1].id)) if len(found) > wanted.limit else None
+    now = context.clock.now()
+    return reply(Page(data=[answers.token(each, now=now) for each in shown], next_cursor=cursor))
+
+
+@delete("/tokens/{token_id:str}", needs="admin", status_code=204, codes=[404])
+async def revoke_token(request: AnyRequest, token_id: FromPath[str]) -> None:
+    """Revoke a token. Every API process refuses it within one second."""
+    context = context_of(request)
+    async with context.pool.connection() as conn:
+        revoked = await tokens.revoke(conn, TokenId(id_of(token_id, "token")))
+    context.revocations.learn([revoked])
+
+
+ROUTES = [create_token, list_tokens, revoke_token]

@@ -34,12 +34,16 @@ class Api:
         """Return a client of the same API that sends another token."""
         return Api(self._app, token)
 
-    async def limited_to(self, access: str, *scope: str, sub: str = "alice") -> Api:
-        """Return a client with a token of its own."""
+    async def token(self, access: str = "read", *scope: str, sub: str = "alice") -> Json:
+        """Create a token and return it."""
         body = {"type": "jwt", "sub": sub, "access": access, "scope": list(scope)}
         answer = await self.http.post("/tokens", json=body)
         assert answer.status_code == 201, answer.text
-        return self.bearing(answer.json()["token"])
+        return answer.json()
+
+    async def limited_to(self, access: str, *scope: str, sub: str = "alice") -> Api:
+        """Return a client with a token of its own."""
+        return self.bearing((await self.token(access, *scope, sub=sub))["token"])
 
     async def create(self, **fields: object) -> Json:
         """Create an event, due once in an hour unless told otherwise, and return it."""
@@ -78,7 +82,15 @@ class Api:
 
 def settings_of_tests() -> ApiSettings:
     """Return settings for an API that allows no private network, as in production."""
-    return ApiSettings(env="test", database_url="", redis_url="", master_token=MASTER, jwt_secret=SIGNING_KEY)
+    return ApiSettings(
+        env="test",
+        database_url="",
+        redis_url="",
+        master_token=MASTER,
+        jwt_secret=(SIGNING_KEY,),
+        rate_limit_bucket=1_000_000,
+        rate_limit_refill=10_000,
+    )
 
 
 def event_body(**fields: object) -> Json:

@@ -28,6 +28,8 @@ ROUTES = [
         method="POST", path="/tokens", needs="master", ok=201,
         body={"type": "jwt", "sub": "bob", "access": "read", "scope": ["a"]},
     ),
+    Route(method="GET", path="/tokens", needs="admin", ok=200),
+    Route(method="DELETE", path="/tokens/{token}", needs="admin", ok=204),
     Route(method="POST", path="/events", needs="write", ok=201),
     Route(method="GET", path="/events", needs="read", ok=200),
     Route(method="GET", path="/events/{event}", needs="read", ok=200),
@@ -59,8 +61,9 @@ ROUTES = [
         body={"status": "failed", "from": "2027-03-20T00:00:00Z", "to": "2027-03-21T00:00:00Z"},
     ),
 ]  # fmt: skip
-ABOUT_ONE = [route for route in ROUTES if "{" in route.path]
-LISTS = [route for route in ROUTES if route.method == "GET" and "{" not in route.path]
+OF_SCOPES = [route for route in ROUTES if not route.path.startswith("/tokens")]
+ABOUT_ONE = [route for route in OF_SCOPES if "{" in route.path]
+LISTS = [route for route in OF_SCOPES if route.method == "GET" and "{" not in route.path]
 RANK = {"read": 0, "write": 1, "read_write": 1, "admin": 2, "master": 3}
 
 
@@ -85,7 +88,12 @@ async def ask(api: Api, as_whom: Api, route: Route, tags: list[str]) -> tuple[in
     """Make the request about an event with these tags; return the status and the code of the problem, if any."""
     event = await api.create(tags=tags)
     coming = event["upcoming"][0]
-    path = route.path.format(event=event["id"], occurrence=coming["occurrence_id"], recurrence=coming["recurrence_id"])
+    path = route.path.format(
+        event=event["id"],
+        occurrence=coming["occurrence_id"],
+        recurrence=coming["recurrence_id"],
+        token=(await api.token("read", "a"))["id"] if "{token}" in route.path else None,
+    )
     if route.of_finished:
         await api.http.post(f"/occurrences/{coming['occurrence_id']}/cancel")
     body = event_body(tags=tags) if (route.method, route.path) == ("POST", "/events") else route.body
@@ -142,7 +150,7 @@ async def test_admins_the_master_and_a_star_reach_every_event(api: Api, who: str
 
 @pytest.mark.parametrize("route", ROUTES, ids=named)
 async def test_without_a_good_token_every_such_route_is_401(api: Api, route: Route) -> None:
-    path = route.path.format(event="x", occurrence="x", recurrence="x")
+    path = route.path.format(event="x", occurrence="x", recurrence="x", token="x")
     for token in (None, "wrong", "a.b.c", "\xfc"):
         answer = await api.bearing(token).http.request(route.method, path, json=route.body)
 

@@ -82,6 +82,22 @@ async def test_a_replay_goes_when_it_has_long_been_finished(conn: Connection) ->
     assert (await retention.forget_history(conn, before=NOON + DAY))["replays"] == 1
 
 
+async def test_a_token_is_forgotten_a_week_after_it_expired(conn: Connection) -> None:
+    for days in (6, 8):
+        await conn.execute(
+            """
+            INSERT INTO tokens (id, sub, access, scope, expires_at)
+            VALUES (gen_random_uuid(), %(days)s::text, 'read', '{a}', now() - make_interval(days => %(days)s))
+            """,
+            {"days": days},
+        )
+
+    assert await retention.forget_tokens(conn) == 1
+
+    cursor = await conn.execute("SELECT sub FROM tokens")
+    assert await cursor.fetchall() == [("6",)]
+
+
 async def test_an_idempotency_key_lives_for_a_day(conn: Connection) -> None:
     for hours in (23, 25):
         await conn.execute(

@@ -13,15 +13,27 @@ import jwt
 import msgspec
 import pytest
 
-from services.api.callers import Caller, Doorkeeper, Permission
+from services.api.callers import LONGEST_TOKEN, Caller, Doorkeeper, Permission
+from services.api.revocations import Revocations
 from shared.domain.ids import TokenId
 from shared.domain.tokens import Access, Token
 from shared.errors import Forbidden, Unauthenticated
-from tests.factories import SECOND, utc_now
+from shared.store.tokens import Revoked
+from tests.factories import NOON, SECOND, utc_now
 
 MASTER = "a-master-token"
 KEY = "a-signing-key-a-signing-key-a-signing-key"
-DOOR = Doorkeeper(master_token=MASTER, jwt_secret=KEY)
+OLDER_KEY = "an-older-key-an-older-key-an-older-key-"
+REVOKED = Revoked(TokenId(UUID("01a20ede-64e4-73f8-9798-f88b0cce1a0a")), NOON)
+
+
+def door() -> Doorkeeper:
+    revocations = Revocations()
+    revocations.learn([REVOKED])
+    return Doorkeeper(master_token=MASTER, jwt_secrets=(KEY, OLDER_KEY), revocations=revocations)
+
+
+DOOR = door()
 
 
 def claims(**changed: Any) -> dict[str, Any]:
@@ -121,6 +133,25 @@ def test_what_is_minted_here_is_good_here() -> None:
         pytest.param(signed(claims(access="master")), id="access master"),
         pytest.param(signed(claims(scope="a")), id="scope no list"),
         pytest.param(signed(claims(exp=10**18)), id="exp beyond time"),
+        pytest.param(signed(claims(jti=str(REVOKED.id))), id="revoked"),
+        pytest.param(signed(claims(jti=str(REVOKED.id)), key=OLDER_KEY), id="revoked, signed with an older key"),
+        pytest.param(signed(claims(exp=int(time.time()) - 1), key=OLDER_KEY), id="expired, signed with an older key"),
+        pytest.param(by_hand({"alg": "none", "typ": "JWT"}, claims()), id="alg none although signed"),
+        pytest.param(by_hand({"alg": "hs256", "typ": "JWT"}, claims()), id="alg in lower case"),
+        pytest.param(signed(claims(sub=1)), id="sub a number"),
+        pytest.param(signed(claims(sub="")), id="sub empty"),
+        pytest.param(signed(claims(sub="x" * 256)), id="sub longer than what can be stored"),
+        pytest.param(by_hand({"alg": "HS256"}, claims(iss=["qhronos"])), id="iss a list"),
+        pytest.param(signed(claims(jti=1)), id="jti a number"),
+        pytest.param(signed(claims(jti="x" * 256)), id="jti too long"),
+        pytest.param(signed(claims(scope=[1])), id="scope of numbers"),
+        pytest.param(signed(claims(exp=str(int(time.time()) + 60))), id="exp a string"),
+        pytest.param(signed(claims(exp=True)), id="exp true"),
+        pytest.param(by_hand({"alg": "HS256"}, claims(exp=float("inf"))), id="exp infinite"),
+        pytest.param(by_hand({"alg": "HS256"}, claims(exp=float("nan"))), id="exp no number"),
+        pytest.param(by_hand({"alg": "HS256"}, claims(iat=[])), id="iat a list"),
+        pytest.param(signed(claims(padding="x" * 12_300)), id="longer than a token may be"),
+        pytest.param("x" * 1_000_000, id="a million characters"),
         pytest.param(MASTER + "x", id="longer than the master token"),
         pytest.param(MASTER[:-1], id="shorter than the master token"),
         pytest.param("", id="empty"),
@@ -131,6 +162,23 @@ def test_what_is_minted_here_is_good_here() -> None:
 def test_any_other_token_is_refused(token: str) -> None:
     with pytest.raises(Unauthenticated):
         caller_of(token)
+
+
+@pytest.mark.parametrize("headers", [None, {"kid": "2026"}], ids=str)
+@pytest.mark.parametrize("key", [KEY, OLDER_KEY])
+def test_every_secret_verifies_whoever_minted_the_token(key: str, headers: dict[str, str] | None) -> None:
+    token = jwt.encode(  # pyright: ignore[reportUnknownMemberType]
+        claims(), key, algorithm="HS256", headers=headers
+    )
+
+    assert caller_of(token).sub == "alice"
+
+
+def test_a_token_of_almost_the_longest_length_is_read() -> None:
+    token = signed(claims(padding="x" * 12_000))
+
+    assert 16_000 < len(token) <= LONGEST_TOKEN
+    assert caller_of(token).sub == "alice"
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "access", "scope", "iat", "exp", "jti"])

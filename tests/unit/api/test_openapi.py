@@ -18,6 +18,8 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 IN_THE_CONTRACT = {
     ("post", "/tokens"),
+    ("get", "/tokens"),
+    ("delete", "/tokens/{token_id}"),
     ("post", "/events"),
     ("get", "/events"),
     ("get", "/events/{event_id}"),
@@ -112,7 +114,12 @@ def test_an_operation_says_what_it_takes_and_gives(path: str, method: str, opera
         if status.startswith(("4", "5")) and path != "/ready":
             assert list(response["content"]) == ["application/problem+json"], (method, status)
     if operation.get("security"):
-        assert {"401", "403"} <= operation["responses"].keys()
+        assert {"401", "403", "429"} <= operation["responses"].keys()
+        assert "Retry-After" in operation["responses"]["429"]["headers"]
+        for response in operation["responses"].values():
+            assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= response["headers"].keys()
+    else:
+        assert "429" not in operation["responses"]
     if "requestBody" in operation:
         assert {"400", "413", "415", "422"} <= operation["responses"].keys()
 

@@ -95,6 +95,11 @@ def test_loopback_may_be_called_unless_the_user_says_otherwise(values: dict[str,
     assert environment(**values)["QHRONOS_EGRESS_ALLOW"] == allowed
 
 
+@pytest.mark.parametrize("name", ["QHRONOS_RATE_LIMIT_BUCKET", "QHRONOS_RATE_LIMIT_REFILL"])
+def test_services_find_every_other_setting_as_it_was_set(name: str) -> None:
+    assert environment(**{name: "7"})[name] == "7"
+
+
 def test_each_service_has_an_operations_port_of_its_own() -> None:
     ports = [environment(service, QHRONOS_OPS_PORT="9500")["QHRONOS_OPS_PORT"] for service in settings.SERVICES]
 

@@ -9,9 +9,10 @@ import pytest
 
 from services.scheduler.settings import SchedulerSettings
 from shared import settings
-from shared.settings import BUILT_IN_HMAC_SECRET, InvalidSettings, Keys, Networks, Settings
+from shared.settings import BUILT_IN_HMAC_SECRET, InvalidSettings, Keys, Networks, Secrets, Settings
 
 STRONG = "k7Vd0pQx9mZr2TbNc5Ys8Wf1Lg4Hj6Ua"
+OTHER = "Zp3xW8sQ1vRt6Yk0Nb5Mf9Jd2Hg7Lc4E"
 URL = "postgresql://db/qhronos"
 
 
@@ -19,7 +20,7 @@ class Example(Settings, frozen=True, kw_only=True):
     """One field of every kind."""
 
     database_url: str
-    jwt_secret: str
+    jwt_secret: Secrets
     default_hmac_secret: str = BUILT_IN_HMAC_SECRET
     ops_port: int = 9090
     min_interval: timedelta = timedelta(seconds=60)
@@ -44,7 +45,7 @@ def refusal_of(changed: dict[str, str], *, without: str | None = None) -> str:
 def test_what_is_not_set_has_its_default() -> None:
     found = settings.read(Example, GOOD)
 
-    assert found == Example(database_url=URL, jwt_secret=STRONG, default_hmac_secret=STRONG)
+    assert found == Example(database_url=URL, jwt_secret=(STRONG,), default_hmac_secret=STRONG)
     assert found.env == "production"
 
 
@@ -144,6 +145,33 @@ def test_the_built_in_secret_is_refused_in_production_also_when_it_is_only_the_d
     assert "QHRONOS_DEFAULT_HMAC_SECRET" in refusal_of({}, without="QHRONOS_DEFAULT_HMAC_SECRET")
 
 
+def test_secrets_are_separated_by_commas_the_first_first() -> None:
+    found = settings.read(Example, {**GOOD, "QHRONOS_JWT_SECRET": f"{OTHER}, {STRONG},"})
+
+    assert found.jwt_secret == (OTHER, STRONG)
+
+
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
+def test_at_least_one_secret_must_be_there(value: str) -> None:
+    message = refusal_of({"QHRONOS_JWT_SECRET": value})
+
+    assert "QHRONOS_JWT_SECRET is not" in message
+
+
+@pytest.mark.parametrize(
+    ("weak", "why"), [("hunter2", "is shorter than 32 characters."), ("a" * 64, "looks like an example")]
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_each_of_several_secrets_must_be_strong_and_the_weak_one_is_numbered(weak: str, why: str, number: int) -> None:
+    secrets = [weak, STRONG] if number == 1 else [STRONG, weak]
+
+    message = refusal_of({"QHRONOS_JWT_SECRET": ",".join(secrets)})
+
+    assert f"QHRONOS_JWT_SECRET holds a secret, number {number}, that {why}" in message
+    assert STRONG not in message
+    assert weak not in message
+
+
 def test_a_secret_is_never_repeated_in_the_message() -> None:
     assert "hunter2" not in refusal_of({"QHRONOS_JWT_SECRET": "hunter2"})
 
@@ -152,7 +180,7 @@ def test_a_secret_is_never_repeated_in_the_message() -> None:
 def test_any_secret_will_do_outside_production(env: str) -> None:
     found = settings.read(Example, {**GOOD, "QHRONOS_ENV": env, "QHRONOS_JWT_SECRET": "x"})
 
-    assert found.jwt_secret == "x"
+    assert found.jwt_secret == ("x",)
 
 
 def test_networks_that_are_not_set_have_their_default() -> None:
