@@ -11,6 +11,8 @@ QhronosError
 ├── NotFound                unknown, or out of the caller's sight
 ├── PreconditionFailed      `If-Match` names a version that is not the current one
 ├── Conflict                the state of the thing does not allow it
+│   └── AlreadyExists       the creator has another event with this `external_id`
+├── QuotaExceeded           more in a short time than one `sub` may do; says when to come again
 ├── BodyTooLarge            a body that is larger, filled in, than what is sent
 ├── SecretUnreadable        a secret that is sealed with a key that is not set
 └── Unavailable             PostgreSQL or Redis is out of reach
@@ -18,7 +20,9 @@ QhronosError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -127,6 +131,36 @@ class Conflict(QhronosError):
         super().__init__(message)
         if code:
             self.code = code
+
+
+class AlreadyExists(Conflict):
+    """The creator has another live event with this `external_id`."""
+
+    code = "already_exists"
+
+    def __init__(self, holders: Mapping[str, UUID | None]) -> None:
+        """`holders` are the ids of the events in the way, by where theirs stand in the request; None: just gone."""
+        super().__init__(f"Another event has this `external_id` already: {', '.join(holders)}.")
+        self.existing_id = next(iter(holders.values()))
+        self.errors = [
+            FieldError(
+                pointer=place,
+                message=f"The event {holder} has this `external_id`." if holder else "This `external_id` is in use.",
+                hint="Change that event, delete it, or take another `external_id`.",
+            )
+            for place, holder in holders.items()
+        ]
+
+
+class QuotaExceeded(QhronosError):
+    """More in a short time than one `sub` may do."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        """`retry_after` is in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class BodyTooLarge(QhronosError):

@@ -17,7 +17,8 @@ from shared.domain.destinations import destination_of
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, event_id_at, occurrence_id_of
 from shared.domain.secrets import EventSecrets
-from shared.store import deliveries, events
+from shared.store import creations, deliveries
+from shared.store.creations import Creation
 from shared.store.pool import Connection
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -86,7 +87,7 @@ def event_of(content: Content | None = None) -> Event:
 async def an_event(conn: Connection, content: Content | None = None, *, hmac_secret: str | None = None) -> Event:
     """Store a new, active event."""
     event = event_of(content)
-    await events.insert(conn, event, hmac_secret=hmac_secret)
+    await creations.insert(conn, [Creation(event=event, hmac_secret=hmac_secret)])
     return event
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -12,13 +12,14 @@ from msgspec import UNSET, UnsetType
 
 from shared import planning, recurrence
 from shared.domain.attempts import Attempt
-from shared.domain.content import DstGap, Json, Method, Misfire, Overlap, Retry
+from shared.domain.content import Content, DstGap, Json, Method, Misfire, Overlap, Retry
 from shared.domain.deliveries import Occurrence
 from shared.domain.events import Event, EventStatus
 from shared.domain.ids import EventId, occurrence_id_of
 from shared.domain.overrides import StoredOverride
 from shared.domain.tokens import Access, Token
 from shared.recurrence import Overridden, Series
+from shared.store.versions import Version
 
 T = TypeVar("T")
 UPCOMING_SHOWN = 5
@@ -47,6 +48,7 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     name: str
     description: str
+    external_id: str | None
     start_time: datetime
     timezone: str
     schedule: str | None
@@ -75,6 +77,54 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
     upcoming: list[UpcomingOccurrence]
     summary: str
     warnings: list[str]
+    similar_events: list[EventId] | UnsetType = UNSET
+    """When it was created: events of the same creator with the same name, rule and URL, the newest first."""
+
+
+class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that were created, in the order in which they were sent."""
+
+    data: list[EventAnswer]
+
+
+class VersionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of an event."""
+
+    version: int
+    changed_at: datetime
+    changed_by: str
+    change: str
+    fields: list[str]
+    """The names of those that it changed."""
+
+
+class EventVersionAnswer(VersionAnswer, frozen=True, kw_only=True):
+    """An event as it was."""
+
+    id: UUID
+    name: str
+    description: str
+    external_id: str | None
+    start_time: datetime
+    timezone: str
+    schedule: str | None
+    rdates: tuple[datetime, ...]
+    exdates: tuple[datetime, ...]
+    dst_gap: DstGap
+    webhook_url: str
+    method: Method
+    headers: dict[str, str]
+    body: Json
+    timeout: str
+    retry: Retry
+    expires_after: str | None
+    misfire: Misfire
+    overlap: Overlap
+    tags: tuple[str, ...]
+    metadata: dict[str, Json]
+    created_by: str
+    created_at: datetime
+    summary: str
 
 
 class SecretAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,9 +228,9 @@ class StoredTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-def event(stored: Event, *, now: datetime) -> EventAnswer:
+def event(stored: Event, *, now: datetime, similar: list[EventId] | UnsetType = UNSET) -> EventAnswer:
     """Return an event as clients see it, with what its timing will come to."""
-    content, timing = stored.content, stored.content.timing
+    content = stored.content
     changed = planning.series_of(planning.plan_of(stored))
     series = changed.series
     coming: list[UpcomingOccurrence] = []
@@ -188,26 +238,8 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
         coming = upcoming(changed, stored.id, now, limit=UPCOMING_SHOWN)
     return EventAnswer(
         id=stored.id,
-        name=content.name,
-        description=content.description,
-        start_time=timing.start_at,
-        timezone=timing.timezone,
-        schedule=timing.schedule,
-        rdates=timing.rdates,
-        exdates=timing.exdates,
-        dst_gap=timing.dst_gap,
-        webhook_url=content.webhook_url,
-        method=content.method,
-        headers=content.headers,
-        body=content.body,
-        timeout=content.timeout,
-        retry=content.retry,
-        expires_after=content.expires_after,
-        misfire=content.misfire,
-        overlap=content.overlap,
+        **_described(content),
         has_hmac_secret=stored.has_hmac_secret,
-        tags=content.tags,
-        metadata=content.metadata,
         status=stored.status,
         status_reason=stored.status_reason,
         version=stored.version,
@@ -218,6 +250,24 @@ def event(stored: Event, *, now: datetime) -> EventAnswer:
         upcoming=coming,
         summary=recurrence.summary(series),
         warnings=[*recurrence.warnings(series), *_orphans(Overridden(series=series, overrides=stored.overrides))],
+        similar_events=similar,
+    )
+
+
+def version(stored: Version) -> VersionAnswer:
+    """Return a change of an event as clients see it."""
+    return VersionAnswer(**msgspec.structs.asdict(stored))
+
+
+def event_version(stored: Event, found: Version, content: Content) -> EventVersionAnswer:
+    """Return an event as clients saw it when it had this content."""
+    return EventVersionAnswer(
+        **_described(content),
+        **msgspec.structs.asdict(found),
+        id=stored.id,
+        created_by=stored.created_by,
+        created_at=stored.created_at,
+        summary=recurrence.summary(planning.series_of_timing(content.timing)),
     )
 
 
@@ -277,6 +327,33 @@ def attempt(stored: Attempt) -> AttemptAnswer:
 def token(stored: Token, *, now: datetime) -> StoredTokenAnswer:
     """Return a token as clients see it."""
     return StoredTokenAnswer(**msgspec.structs.asdict(stored), expired=stored.expires_at <= now)
+
+
+def _described(content: Content) -> dict[str, Any]:
+    """Return what a client said of an event, by the names of its fields."""
+    timing = content.timing
+    return {
+        "name": content.name,
+        "description": content.description,
+        "external_id": content.external_id,
+        "start_time": timing.start_at,
+        "timezone": timing.timezone,
+        "schedule": timing.schedule,
+        "rdates": timing.rdates,
+        "exdates": timing.exdates,
+        "dst_gap": timing.dst_gap,
+        "webhook_url": content.webhook_url,
+        "method": content.method,
+        "headers": content.headers,
+        "body": content.body,
+        "timeout": content.timeout,
+        "retry": content.retry,
+        "expires_after": content.expires_after,
+        "misfire": content.misfire,
+        "overlap": content.overlap,
+        "tags": content.tags,
+        "metadata": content.metadata,
+    }
 
 
 def _orphans(series: Overridden) -> list[str]:

@@ -10,13 +10,14 @@ from services.api import openapi, problems
 from services.api.context import Context, admit
 from services.api.envelope import Envelope
 from services.api.gate import Gate
-from services.api.routes import events, occurrences, overrides, schedules, service, tokens
+from services.api.routes import events, occurrences, overrides, schedules, service, tokens, versions
 
 LARGEST_BODY = 1024 * 1024
 ROUTES = [
     *tokens.ROUTES,
     *events.ROUTES,
     *overrides.ROUTES,
+    *versions.ROUTES,
     *occurrences.ROUTES,
     *schedules.ROUTES,
     *service.ROUTES,

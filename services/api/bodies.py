@@ -80,6 +80,18 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str, Meta(min_length=1, max_length=255, description="1 to 255 characters.", examples=["Daily Backup"])
     ]
     description: Annotated[str, Meta(max_length=10_000, description="At most 10 000 characters.")] = ""
+    external_id: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=255,
+                description="Your own id for it, 1 to 255 characters: no two of your events have the same.",
+                examples=["invoice-4711"],
+            ),
+        ]
+        | None
+    ) = None
     start_time: Instant | UnsetType = UNSET
     in_: Annotated[Duration, Meta(description="Instead of `start_time`: this long from now.", examples=["PT15M"])] | (
         UnsetType
@@ -115,6 +127,12 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hmac_secret: Secret | None = None
     tags: Annotated[list[Tag], Meta(max_length=64, examples=[["system:backup"]])] = []
     metadata: Annotated[dict[str, Json], Meta(description="A JSON object of at most 64 KiB.")] = {}
+
+
+class NewEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events to create, all or none."""
+
+    events: Annotated[list[NewEvent], Meta(min_length=1, max_length=1000)]
 
 
 EventChange = msgspec.defstruct(

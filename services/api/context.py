@@ -17,6 +17,7 @@ from litestar.handlers import BaseRouteHandler
 from services.api import decoding
 from services.api.callers import Caller, Doorkeeper
 from services.api.limiter import Limiter
+from services.api.quotas import Quotas
 from services.api.revocations import Revocations
 from services.api.settings import ApiSettings
 from shared.domain.content import Json
@@ -73,6 +74,9 @@ class Context:
         self.revocations = Revocations()
         self.doorkeeper = Doorkeeper(
             master_token=config.master_token, jwt_secrets=config.jwt_secret, revocations=self.revocations
+        )
+        self.quotas = Quotas(
+            active_events=config.quota_active_events, creates_per_minute=config.quota_creates_per_minute
         )
         self.started = time.monotonic()
 

@@ -17,10 +17,11 @@ T = TypeVar("T")
 TimeAndId = tuple[datetime, UUID]
 TimeAndText = tuple[datetime, Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]]
 TimeAndNumber = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
+Number = tuple[Annotated[int, Meta(ge=0, le=2**31 - 1)]]
 Id = UUID
 
 
-def encode(position: TimeAndId | TimeAndText | TimeAndNumber | Id) -> str:
+def encode(position: TimeAndId | TimeAndText | TimeAndNumber | Number | Id) -> str:
     """Return the cursor for what comes after `position`."""
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(position)).decode().rstrip("=")
 

@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from services.api import checks, templates, timings
-from services.api.bodies import NewEvent
+from services.api.bodies import NewEvent, Trigger
 from services.api.findings import Findings
 from services.api.settings import ApiSettings
 from shared.domain.content import DEFAULT_TIMEOUT, Content, Json, Misfire, Retry
@@ -65,6 +65,7 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
     content = Content(
         name=found.value("name", ""),
         description=found.value("description", ""),
+        external_id=found.value("external_id", None),
         timing=timing,
         webhook_url=found.value("webhook_url", ""),
         method=found.value("method", "POST"),
@@ -79,6 +80,16 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
         metadata=metadata,
     )
     return Draft(content=content, hmac_secret=found.value("hmac_secret", None))
+
+
+def read_trigger(document: Mapping[str, Json]) -> Trigger:
+    """Return what an event is to be run with; Invalid with all that is wrong with it."""
+    found = Findings(Trigger, document)
+    metadata: dict[str, Json] | None = found.value("metadata", None)
+    if metadata is not None:
+        found.errors.extend(checks.metadata(metadata))
+    found.raise_if_any()
+    return Trigger(metadata=metadata)
 
 
 def document_of(content: Content) -> dict[str, Json]:

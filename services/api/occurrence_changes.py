@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from services.api import bodies
 from services.api.callers import Caller
 from services.api.context import Context
@@ -13,7 +15,8 @@ from shared.domain.content import Json
 from shared.domain.deliveries import Occurrence
 from shared.domain.ids import OccurrenceId
 from shared.errors import Conflict, Invalid
-from shared.store import cancellations, deliveries, events, occurrences, replays
+from shared.store import audit, cancellations, deliveries, events, occurrences, replays
+from shared.store.audit import Action, Entry
 from shared.store.deliveries import HORIZON
 from shared.store.pool import Connection
 from shared.store.sight import EVERYTHING, Sight
@@ -36,6 +39,7 @@ async def cancel(context: Context, occurrence_id: OccurrenceId, *, caller: Calle
             if ended.led_chain:
                 planned = await planning.plan_next(conn, [(planning.plan_of(event), ended.scheduled_at)])
                 next_at = planned.get(event.id)
+            await _write_down(conn, "occurrence.cancelled", found, caller)
             cancelled = await occurrences.get(conn, occurrence_id, sight=EVERYTHING)
         if next_at is None:
             await events.complete_finished(conn, [event.id])
@@ -55,6 +59,7 @@ async def replay(context: Context, occurrence_id: OccurrenceId, *, caller: Calle
             raise Conflict(f"The occurrence {occurrence_id} is not finished.", code="occurrence_unfinished")
         if found.scheduled_at > context.clock.now():
             await events.revive(conn, event.id)
+        await _write_down(conn, "occurrence.replayed", found, caller)
         replayed = await occurrences.get(conn, occurrence_id, sight=EVERYTHING)
     context.nudger.soon()
     return replayed
@@ -67,6 +72,9 @@ async def replay_all(context: Context, document: Mapping[str, Json], *, caller: 
         matched = await replays.count(conn, filters)
         if not dry_run:
             await replays.insert(conn, filters, by=caller.sub, matched=matched)
+            details = {name: value for name, value in msgspec.structs.asdict(filters).items() if name != "sight"}
+            details["matched"] = matched
+            await audit.write(conn, Entry(action="occurrences.replayed", sub=caller.sub, details=details))
     return matched
 
 
@@ -87,6 +95,11 @@ def read(document: Mapping[str, Json], *, sight: Sight) -> tuple[bool, replays.F
         sight=sight,
     )
     return found.value("dry_run", default=False), filters
+
+
+async def _write_down(conn: Connection, action: Action, occurrence: Occurrence, caller: Caller) -> None:
+    entry = Entry(action=action, sub=caller.sub, event_id=occurrence.event_id, occurrence_id=occurrence.id)
+    await audit.write(conn, entry)
 
 
 async def _not_to_be_cancelled(conn: Connection, occurrence_id: OccurrenceId) -> Conflict:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from services.api.idempotency import HEADER
 from services.api.problems import Problem
 from shared.version import VERSION
 
@@ -23,14 +24,28 @@ _PATH_SCHEMAS: dict[str, JsonSchema] = {
         "type": "string",
         "description": "The occurrence's original local start, or its original instant.",
         "examples": ["2027-03-20T09:00:00"],
-    }
+    },
+    "version": {"type": "integer", "minimum": 1},
+}
+_HEADERS: dict[str, dict[str, Any]] = {  # by what a handler says of itself
+    "idempotent": {
+        "name": HEADER,
+        "description": "The same key with the same body is answered as the first time, for 24 hours; only success is "
+        "remembered. With another body: 422; while the first is still running: 409.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"},
+    },
+    "conditional": {
+        "name": "If-Match",
+        "description": "The entity tag of the version to change; with another current one: 412.",
+        "schema": {"type": "string"},
+    },
 }
 _RATE_LIMIT = {
     "X-RateLimit-Limit": "How many requests the token's bucket holds.",
     "X-RateLimit-Remaining": "How many of them are left.",
     "X-RateLimit-Reset": "Seconds until the bucket is full again.",
 }
-_HEADERS = {**_RATE_LIMIT, "Retry-After": "Seconds after which to try again."}
+_ANSWERED_HEADERS = {**_RATE_LIMIT, "Retry-After": "Seconds after which to try again."}
 _RETRIED = ("429", "503")
 _ABOUT = """Tell Qhronos once when something is due, and it calls a webhook then: on time, signed, retried, recorded.
 
@@ -57,7 +72,8 @@ def document(handlers: Iterable[HTTPRouteHandler]) -> bytes:
             "components": {
                 "schemas": components,
                 "headers": {
-                    name: {"description": about, "schema": {"type": "integer"}} for name, about in _HEADERS.items()
+                    name: {"description": about, "schema": {"type": "integer"}}
+                    for name, about in _ANSWERED_HEADERS.items()
                 },
                 "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
             },
@@ -75,7 +91,11 @@ def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
         "operationId": handler.handler_name,
         "summary": (handler.fn.__doc__ or "").strip().splitlines()[0],
         "tags": [_group_of(path)],
-        "parameters": [*_path_parameters(path), *_query_parameters(opt.get("query"))],
+        "parameters": [
+            *_path_parameters(path),
+            *_query_parameters(opt.get("query")),
+            *_header_parameters(opt),
+        ],
         "responses": _responses(handler),
     }
     if "body" in opt:
@@ -137,6 +157,10 @@ def _query_parameters(kind: type[msgspec.Struct] | None) -> list[dict[str, Any]]
         {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
         for name, schema in components[kind.__name__]["properties"].items()
     ]
+
+
+def _header_parameters(opt: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"in": "header", "required": False, **_HEADERS[name]} for name in _HEADERS if opt.get(name)]
 
 
 def _without_null(schema: JsonSchema) -> JsonSchema:

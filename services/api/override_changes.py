@@ -21,7 +21,8 @@ from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
 from shared.domain.overrides import Override, StoredOverride
 from shared.errors import Conflict, Invalid, InvalidSchedule, NotFound
 from shared.recurrence import Occurrence
-from shared.store import deliveries, events, overrides
+from shared.store import audit, deliveries, events, overrides
+from shared.store.audit import Entry
 from shared.store.deliveries import HORIZON
 from shared.store.pool import Connection
 
@@ -29,6 +30,7 @@ MOST_OVERRIDES = 1000
 """Of one event: every one is looked at whenever the event is planned on."""
 ONLY_ANSWERED = frozenset({"recurrence_id", "original_at", "created_at"})
 
+_CHANGEABLE = ("scheduled_at", "metadata", "webhook_url")
 _NOTHING = Override()
 
 
@@ -47,6 +49,14 @@ async def put(
         if time_of(found, before) <= now or (not after.excluded and time_of(found, after) <= now):
             raise _due(found)
         stored = await overrides.put(conn, event_id, wanted)
+        details = {
+            "recurrence_id": key,
+            "excluded": wanted.excluded,
+            "scheduled_at": wanted.scheduled_at,
+            "fields": [name for name in _CHANGEABLE if getattr(wanted, name) is not None],
+        }
+        entry = Entry(action="override.changed", sub=caller.sub, event_id=event_id, details=details)
+        await audit.write(conn, entry)
         changed = msgspec.structs.replace(event, overrides={**event.overrides, key: after})
         next_at = await _replan(conn, changed, found, before, now=now)
     await _settle(context, event_id, next_at)
@@ -64,6 +74,8 @@ async def drop(context: Context, event_id: EventId, recurrence_id: str, *, calle
         if before is None:
             return
         await overrides.drop(conn, event_id, key)
+        entry = Entry(action="override.dropped", sub=caller.sub, event_id=event_id, details={"recurrence_id": key})
+        await audit.write(conn, entry)
         if found is None:
             return
         if found.original_at <= now:
@@ -88,7 +100,7 @@ def read(
     metadata: dict[str, Json] | None = found.value("metadata", None)
     webhook_url: str | None = found.value("webhook_url", None)
     scheduled_at = _new_time(found, event, now=now)
-    others = [name for name in ("scheduled_at", "metadata", "webhook_url") if given.get(name) is not None]
+    others = [name for name in _CHANGEABLE if given.get(name) is not None]
     if excluded and others:
         found.add(f"/{others[0]}", "An excluded occurrence has nothing else to change.", hint="Leave one of them out.")
     if not excluded and not others and not found.errors:

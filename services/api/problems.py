@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import Send
+from msgspec import UNSET, UnsetType
 from structlog.contextvars import get_contextvars
 
 from shared import errors
@@ -24,6 +26,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {  # the nearest base class wins; th
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidSchedule: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
@@ -47,6 +50,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     request_id: str
     errors: list[FieldError] = []
+    existing_id: UUID | UnsetType = UNSET
+    """Of the event that is in the way of another one with its `external_id`."""
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -56,7 +61,12 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
         case errors.QhronosError():
             status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
             if status is not None:
-                return answer(status, str(error), error.code, request_id, fields=_fields(error))
+                response = answer(status, str(error), error.code, request_id, fields=_fields(error))
+                if isinstance(error, errors.QuotaExceeded):
+                    response.headers["retry-after"] = str(error.retry_after)
+                if isinstance(error, errors.AlreadyExists):
+                    response.content = msgspec.structs.replace(response.content, existing_id=error.existing_id or UNSET)
+                return response
         case _ if isinstance(error, POSTGRES_LOST):
             log.warning("postgres.unreachable", error=str(error).strip())
             return unavailable("PostgreSQL is out of reach.", request_id)
@@ -87,7 +97,12 @@ def answer(
     more = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
     return Response(
         Problem(
-            title=status.phrase, status=status, detail=detail, code=code, request_id=request_id, errors=fields or []
+            title=status.phrase,
+            status=status,
+            detail=detail,
+            code=code,
+            request_id=request_id,
+            errors=fields or [],
         ),
         status_code=status,
         media_type="application/problem+json",
@@ -112,7 +127,7 @@ async def send(response: Response[Problem], send: Send) -> None:
 
 def _fields(error: errors.QhronosError) -> list[FieldError]:
     match error:
-        case errors.Invalid():
+        case errors.Invalid() | errors.AlreadyExists():
             return error.errors
         case errors.InvalidSchedule():
             return [error.at("/schedule")]

@@ -28,6 +28,10 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     """How many requests a token, or an address without one, may make at once."""
     rate_limit_refill: Annotated[float, Meta(ge=0.001, le=10_000)] = 10
     """How many per second."""
+    quota_active_events: int = 100_000
+    """How many active events one `sub` may have when it creates more; the master may have any number."""
+    quota_creates_per_minute: int = 6000
+    """How many events one `sub` may create in a minute."""
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     ops_host: str = "127.0.0.1"

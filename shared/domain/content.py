@@ -72,6 +72,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+    external_id: str | None = None
+    """What the creator calls it, in its own words."""
     timing: Timing
     webhook_url: str
     method: Method = "POST"

@@ -43,7 +43,7 @@ NONE = Newest(0, 0)
 
 
 # As JSON: twelve arrays of a batch take longer to write than PostgreSQL takes for the rest.
-INSERT: LiteralString = """
+PLANNED: LiteralString = """
     INSERT INTO deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at,
                             epoch, chained, catch_up, missed_count, recurrence_id, destination, metadata)
     SELECT occurrence_id, event_id, event_version, coalesce(due_at, scheduled_at), coalesce(due_at, scheduled_at),
@@ -55,9 +55,14 @@ INSERT: LiteralString = """
                    destination bigint, metadata json)
      WHERE NOT EXISTS (SELECT FROM occurrences AS o
                         WHERE o.id = ANY (%(occurrence_ids)s) AND o.id = planned.occurrence_id)
+"""
+INSERT: LiteralString = (
+    PLANNED
+    + """
         ON CONFLICT (occurrence_id) DO NOTHING
  RETURNING occurrence_id
 """
+)
 
 # Beside what has been due the longest, some of what comes due last, of each destination a share: no backlog, and no
 # flood of one destination, stands in the way of the present.
@@ -294,7 +299,7 @@ async def insert(conn: Connection, planned: Sequence[PlannedDelivery]) -> set[Oc
 
 
 def parameters_of(planned: Sequence[PlannedDelivery]) -> dict[str, object]:
-    """Return the parameters of `INSERT`."""
+    """Return the parameters of `PLANNED`."""
     ids = [each.occurrence_id for each in planned]
     return {"planned": Json(planned), "occurrence_ids": ids, "claims_bits": epochs.CLAIMS_BITS}
 

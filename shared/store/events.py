@@ -8,15 +8,15 @@ from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import msgspec
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Json
 
 from shared.domain.content import Content, Misfire, Timing
-from shared.domain.deliveries import PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.domain.overrides import Override
-from shared.errors import NotFound
-from shared.store import deliveries, occurrences, overrides
+from shared.errors import AlreadyExists, NotFound
+from shared.store import audit, creations, occurrences, overrides
 from shared.store import sight as sights
 from shared.store.pool import Connection
 from shared.store.sight import Sight
@@ -34,17 +34,6 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     created_after: datetime | None = None
     created_before: datetime | None = None
 
-
-NEW: LiteralString = """
-    WITH event AS (
-        INSERT INTO events (id, version, name, tags, webhook_url, hmac_secret, created_by, created_at, updated_at)
-        VALUES (%(id)s, 1, %(name)s, %(tags)s, %(webhook_url)s, %(hmac_secret)s, %(by)s, %(now)s, %(now)s)
-    ), version AS (
-        INSERT INTO event_versions (event_id, version, content, change, changed_by, changed_at)
-        VALUES (%(id)s, 1, %(content)s, 'created', %(by)s, %(now)s)
-    )
-"""
-INSERT: LiteralString = NEW + deliveries.INSERT
 
 SELECT: LiteralString = """
     SELECT e.id, e.version, e.status, e.status_reason, v.content, e.has_hmac_secret,
@@ -84,11 +73,12 @@ CHANGE: LiteralString = """
     WITH event AS (
         UPDATE events
            SET version = %(version)s, status = %(status)s, status_reason = %(status_reason)s,
-               name = %(name)s, tags = %(tags)s, webhook_url = %(webhook_url)s, updated_at = %(now)s
+               name = %(name)s, tags = %(tags)s, webhook_url = %(webhook_url)s, external_id = %(external_id)s,
+               likeness = likeness_of(%(name)s, %(webhook_url)s, %(schedule)s), updated_at = %(now)s
          WHERE id = %(id)s
     )
-    INSERT INTO event_versions (event_id, version, content, change, fields, changed_by, changed_at)
-    VALUES (%(id)s, %(version)s, %(content)s, %(change)s, %(fields)s, %(by)s, %(now)s)
+    INSERT INTO event_versions (event_id, version, content, change, fields, changed_by, changed_at, request_id)
+    VALUES (%(id)s, %(version)s, %(content)s, %(change)s, %(fields)s, %(by)s, %(now)s, %(request_id)s)
 """
 
 TO_PLAN: LiteralString = """
@@ -156,17 +146,6 @@ class Plan(msgspec.Struct, frozen=True):
     overrides: Mapping[str, Override] = {}
 
 
-async def insert(
-    conn: Connection, event: Event, *, hmac_secret: str | None, planned: Sequence[PlannedDelivery] = ()
-) -> None:
-    """Write a new event, its first version and the deliveries that wait for it, all in one statement.
-
-    The secret comes as it is stored: sealed.
-    """
-    own = {**_shown(event), "hmac_secret": hmac_secret, "by": event.created_by}
-    await conn.execute(INSERT, own | deliveries.parameters_of(planned))
-
-
 async def get(conn: Connection, event_id: EventId, *, sight: Sight) -> Event:
     """Return one event, deleted ones included; NotFound when there is none in sight."""
     query, parameters = _seen_by(sight)
@@ -218,8 +197,21 @@ async def newest(
 
 
 async def change(conn: Connection, event: Event, *, change: Change, fields: Sequence[str], by: str) -> None:
-    """Write `event` as the new version that it says it is. The caller holds its row."""
-    await conn.execute(CHANGE, {**_shown(event), "change": change, "fields": list(fields), "by": by})
+    """Write `event` as the new version that it says it is. The caller holds its row.
+
+    AlreadyExists when another live event of the same creator has its `external_id`.
+    """
+    own = {"change": change, "fields": list(fields), "by": by, "request_id": audit.request_id()}
+    parameters = _shown(event) | own
+    if event.content.external_id is None or event.status == "deleted":
+        await conn.execute(CHANGE, parameters)
+        return
+    try:
+        async with conn.transaction():
+            await conn.execute(CHANGE, parameters)
+    except UniqueViolation:
+        holders = await creations.holders(conn, [event])
+        raise AlreadyExists({"/external_id": holders[event.id]}) from None
 
 
 async def to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Plan | None]:
@@ -329,6 +321,8 @@ def _shown(event: Event) -> dict[str, object]:
         "name": content.name,
         "tags": list(content.tags),
         "webhook_url": content.webhook_url,
+        "external_id": content.external_id,
+        "schedule": content.timing.schedule,
         "content": Json(content),
         "now": event.updated_at,
     }

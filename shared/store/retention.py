@@ -32,6 +32,10 @@ OF_HISTORY: dict[str, LiteralString] = {
         DELETE FROM attempts_default WHERE ctid = ANY (ARRAY (
             SELECT ctid FROM attempts_default WHERE started_at < %(before)s LIMIT %(limit)s))
     """,
+    "audit": """
+        DELETE FROM audit WHERE ctid = ANY (ARRAY (
+            SELECT ctid FROM audit WHERE at < %(before)s LIMIT %(limit)s))
+    """,
     "replays": """
         DELETE FROM replays WHERE ctid = ANY (ARRAY (
             SELECT ctid FROM replays WHERE finished_at < %(before)s LIMIT %(limit)s))

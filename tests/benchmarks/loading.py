@@ -31,8 +31,8 @@ EVENTS: LiteralString = """
                 || '7' || left(hash, 3) || '8' || right(hash, 15))::uuid AS id
           FROM made
     ), event AS (
-        INSERT INTO events (id, name, tags, webhook_url, created_by, created_at, updated_at)
-        SELECT id, %(name)s, tags, url, 'benchmark', created_at, created_at FROM named
+        INSERT INTO events (id, name, tags, webhook_url, likeness, created_by, created_at, updated_at)
+        SELECT id, %(name)s, tags, url, n, 'benchmark', created_at, created_at FROM named
     ), version AS (
         INSERT INTO event_versions (event_id, version, content, change, changed_by, changed_at)
         SELECT id, 1, %(content)s::json, 'created', 'benchmark', created_at FROM named

@@ -25,7 +25,7 @@ EVERY = timedelta(seconds=10)
 API_PATIENCE = aiohttp.ClientTimeout(total=5)
 DUE_IN = timedelta(seconds=3)
 
-EVENTS = "COPY events (id, name, webhook_url, created_by) FROM STDIN"
+EVENTS = "COPY events (id, name, webhook_url, created_by, likeness) FROM STDIN"
 VERSIONS = "COPY event_versions (event_id, version, content, change, changed_by) FROM STDIN"
 DELIVERIES = """
     COPY deliveries (occurrence_id, event_id, event_version, next_at, due_at, scheduled_at, epoch, chained,
@@ -90,8 +90,8 @@ def store(database_url: str, events: list[Ahead]) -> None:
     """Write all of them in one transaction."""
     with psycopg.connect(database_url) as conn, conn.cursor() as cursor:
         with cursor.copy(EVENTS) as copy:
-            for event in events:
-                copy.write_row((event.first.event_id, event.content.name, event.content.webhook_url, "chaos"))
+            for number, event in enumerate(events):
+                copy.write_row((event.first.event_id, event.content.name, event.content.webhook_url, "chaos", number))
         with cursor.copy(VERSIONS) as copy:
             for event in events:
                 content = sql_json.Json(event.content, dumps=msgspec.json.encode)

@@ -8,10 +8,25 @@ from litestar import Response, delete, get, patch, post, put
 from litestar.params import FromPath
 from msgspec import UNSET
 
-from services.api import answers, bodies, changes, checks, cursors, decoding, drafts, instants, pauses, rotation
-from services.api.answers import EventAnswer, OccurrenceAnswer, Page, SecretAnswer, UpcomingOccurrence
+from services.api import (
+    answers,
+    batches,
+    bodies,
+    changes,
+    checks,
+    creations,
+    cursors,
+    decoding,
+    drafts,
+    idempotency,
+    instants,
+    pauses,
+    rotation,
+)
+from services.api.answers import EventAnswer, EventsAnswer, OccurrenceAnswer, Page, SecretAnswer, UpcomingOccurrence
 from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
 from services.api.findings import Findings
+from services.api.idempotency import Done, Write
 from services.api.parameters import names
 from services.api.routes.occurrences import page_of_occurrences
 from shared import planning
@@ -20,16 +35,56 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.errors import NotFound
 from shared.store import events, occurrences
+from shared.store.pool import Connection
 
 
-@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403])
+@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403, 409, 429], idempotent=True)
 async def create_event(request: AnyRequest) -> Response[bytes]:
     """Create an event."""
     context, caller = context_of(request), caller_of(request)
-    draft = drafts.read(await document_of(request), now=context.clock.now(), config=context.config)
-    caller.require_in_scope(draft.content.tags)
-    stored = await changes.create(context, draft, by=caller.sub)
-    return _answer(request, stored, status=201, location=f"/events/{stored.id}")
+    document = await document_of(request)
+
+    async def prepare() -> Write:
+        draft = drafts.read(document, now=context.clock.now(), config=context.config)
+        caller.require_in_scope(draft.content.tags)
+
+        async def write(conn: Connection) -> Done:
+            created = await creations.create(context, conn, [draft], caller=caller, pointers=[""])
+            [stored] = created.events
+            answer = answers.event(stored, now=context.clock.now(), similar=created.similar[stored.id])
+            headers = {"location": f"/events/{stored.id}", "etag": changes.etag(stored)}
+            return Done(reply(answer, status=201, headers=headers), created.due_at)
+
+        return write
+
+    return await idempotency.once(request, document, prepare)
+
+
+@post(
+    "/events/batch", needs="write", body=bodies.NewEvents, answer=EventsAnswer, codes=[403, 409, 429], idempotent=True
+)
+async def create_events(request: AnyRequest) -> Response[bytes]:
+    """Create up to 1000 events, all or none."""
+    context, caller = context_of(request), caller_of(request)
+    document = await document_of(request)
+
+    async def prepare() -> Write:
+        given = await batches.read(batches.events_of(document), now=context.clock.now(), config=context.config)
+        batches.require_in_scope(given, caller)
+
+        async def write(conn: Connection) -> Done:
+            pointers = [f"/events/{number}" for number in range(len(given))]
+            async with conn.transaction():
+                created = await creations.create(context, conn, given, caller=caller, pointers=pointers)
+            shown: list[EventAnswer] = []
+            for number, stored in enumerate(created.events):
+                await batches.turns(number)
+                shown.append(answers.event(stored, now=context.clock.now(), similar=created.similar[stored.id]))
+            return Done(reply(EventsAnswer(data=shown), status=201), created.due_at)
+
+        return write
+
+    return await idempotency.once(request, document, prepare)
 
 
 @get("/events", needs="read", query=bodies.EventQuery, answer=Page[EventAnswer])
@@ -65,13 +120,15 @@ async def get_event(request: AnyRequest, event_id: FromPath[str]) -> Response[by
     return _answer(request, await _visible(request, event_id))
 
 
-@put("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer, codes=[403, 404, 412])
+@put("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer,
+     codes=[403, 404, 409, 412], conditional=True)  # fmt: skip
 async def replace_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Change an event: fields that are left out keep their values."""
     return await _change(request, event_id)
 
 
-@patch("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer, codes=[403, 404, 412])
+@patch("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer,
+       codes=[403, 404, 409, 412], conditional=True)  # fmt: skip
 async def change_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Change an event: fields that are left out keep their values."""
     return await _change(request, event_id)
@@ -85,13 +142,22 @@ async def delete_event(request: AnyRequest, event_id: FromPath[str]) -> None:
 
 
 @post("/events/{event_id:str}/trigger", needs="write", body=bodies.Trigger, answer=OccurrenceAnswer, status_code=202,
-      codes=[404, 409])  # fmt: skip
+      codes=[404, 409], idempotent=True)  # fmt: skip
 async def trigger_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Run an event now, once, beside its schedule."""
     context, caller = context_of(request), caller_of(request)
-    trigger = decoding.into(bodies.Trigger, await document_of(request))
-    occurrence = await changes.trigger(context, EventId(id_of(event_id, "event")), trigger, caller=caller)
-    return reply(answers.occurrence(occurrence), status=202)
+    document, id_ = await document_of(request), EventId(id_of(event_id, "event"))
+
+    async def prepare() -> Write:
+        trigger = drafts.read_trigger(document)
+
+        async def write(conn: Connection) -> Done:
+            occurrence = await changes.trigger(context, conn, id_, trigger, caller=caller)
+            return Done(reply(answers.occurrence(occurrence), status=202), occurrence.scheduled_at)
+
+        return write
+
+    return await idempotency.once(request, document, prepare)
 
 
 @post("/events/{event_id:str}/pause", needs="write", body=bodies.Pause, answer=EventAnswer, status_code=200,
@@ -177,15 +243,14 @@ async def _visible(request: AnyRequest, event_id: str) -> Event:
     return event
 
 
-def _answer(request: AnyRequest, event: Event, *, status: int = 200, location: str | None = None) -> Response[bytes]:
-    headers = {"etag": changes.etag(event)}
-    if location:
-        headers["location"] = location
-    return reply(answers.event(event, now=context_of(request).clock.now()), status=status, headers=headers)
+def _answer(request: AnyRequest, event: Event) -> Response[bytes]:
+    answer = answers.event(event, now=context_of(request).clock.now())
+    return reply(answer, headers={"etag": changes.etag(event)})
 
 
 ROUTES = [
     create_event,
+    create_events,
     list_events,
     get_event,
     replace_event,

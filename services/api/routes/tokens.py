@@ -11,11 +11,12 @@ from litestar.params import FromPath
 from services.api import answers, bodies, cursors
 from services.api.answers import Page, StoredTokenAnswer, TokenAnswer
 from services.api.callers import LONGEST_TOKEN
-from services.api.context import AnyRequest, context_of, document_of, id_of, query_of, reply
+from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
 from services.api.findings import Findings
 from shared.domain.ids import TokenId, token_id_at
 from shared.domain.tokens import Token
-from shared.store import tokens
+from shared.store import audit, tokens
+from shared.store.audit import Entry
 
 DEFAULT_LIFE = timedelta(hours=1)
 
@@ -54,8 +55,11 @@ async def create_token(request: AnyRequest) -> Response[bytes]:
         hint = f"Fewer or shorter patterns: its text may have {LONGEST_TOKEN} characters."
         found.add("/scope", "The token would be too long.", hint=hint, example=["system:*"])
     found.raise_if_any()
-    async with context.pool.connection() as conn:
+    details = {"sub": token.sub, "access": token.access, "scope": token.scope, "expires_at": token.expires_at}
+    entry = Entry(action="token.created", sub=caller_of(request).sub, token_id=token.id, details=details)
+    async with context.pool.connection() as conn, conn.transaction():
         await tokens.insert(conn, token)
+        await audit.write(conn, entry)
     answer = TokenAnswer(
         id=token.id,
         token=text,
@@ -85,9 +89,10 @@ async def list_tokens(request: AnyRequest) -> Response[bytes]:
 @delete("/tokens/{token_id:str}", needs="admin", status_code=204, codes=[404])
 async def revoke_token(request: AnyRequest, token_id: FromPath[str]) -> None:
     """Revoke a token. Every API process refuses it within one second."""
-    context = context_of(request)
-    async with context.pool.connection() as conn:
-        revoked = await tokens.revoke(conn, TokenId(id_of(token_id, "token")))
+    context, id_ = context_of(request), TokenId(id_of(token_id, "token"))
+    async with context.pool.connection() as conn, conn.transaction():
+        revoked = await tokens.revoke(conn, id_)
+        await audit.write(conn, Entry(action="token.revoked", sub=caller_of(request).sub, token_id=id_))
     context.revocations.learn([revoked])
 
 

@@ -46,10 +46,10 @@ class Api:
         return self.bearing((await self.token(access, *scope, sub=sub))["token"])
 
     async def create(self, **fields: object) -> Json:
-        """Create an event, due once in an hour unless told otherwise, and return it."""
+        """Create an event, due once in an hour unless told otherwise, and return it as it is read."""
         answer = await self.http.post("/events", json=event_body(**fields))
         assert answer.status_code == 201, answer.text
-        return answer.json()
+        return as_read(answer.json())
 
     async def read(self, path: str, **params: str | int) -> Json:
         """Return what a path answers."""
@@ -103,6 +103,12 @@ def event_body(**fields: object) -> Json:
 def in_seconds(seconds: float) -> str:
     """Return the instant so many seconds from now, in UTC."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def as_read(created: Json) -> Json:
+    """Return what is read of an event that was just created."""
+    assert isinstance(created["similar_events"], list)
+    return {name: value for name, value in created.items() if name != "similar_events"}
 
 
 def ids(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -31,6 +31,7 @@ ROUTES = [
     Route(method="GET", path="/tokens", needs="admin", ok=200),
     Route(method="DELETE", path="/tokens/{token}", needs="admin", ok=204),
     Route(method="POST", path="/events", needs="write", ok=201),
+    Route(method="POST", path="/events/batch", needs="write", ok=201),
     Route(method="GET", path="/events", needs="read", ok=200),
     Route(method="GET", path="/events/{event}", needs="read", ok=200),
     Route(method="PUT", path="/events/{event}", needs="write", ok=200, body={"description": "changed"}),
@@ -43,6 +44,9 @@ ROUTES = [
         method="PUT", path="/events/{event}/overrides/{recurrence}", needs="write", ok=200, body={"excluded": True},
     ),
     Route(method="GET", path="/events/{event}/overrides", needs="read", ok=200),
+    Route(method="GET", path="/events/{event}/versions", needs="read", ok=200),
+    Route(method="GET", path="/events/{event}/versions/{version}", needs="read", ok=200),
+    Route(method="POST", path="/events/{event}/versions/{version}/restore", needs="write", ok=200),
     Route(method="POST", path="/events/{event}/pause", needs="write", ok=200),
     Route(method="POST", path="/events/{event}/resume", needs="write", ok=200),
     Route(method="POST", path="/events/{event}/secret/rotate", needs="write", ok=200),
@@ -73,7 +77,7 @@ def named(route: Route) -> str:
 
 def test_every_route_that_needs_a_token_is_in_the_table() -> None:
     served = {
-        (method, path.replace("_id:str}", "}"))
+        (method, path.replace("_id:str}", "}").replace(":str}", "}"))
         for handler in application.ROUTES
         if handler.opt["needs"] is not None
         for method in handler.http_methods
@@ -93,10 +97,13 @@ async def ask(api: Api, as_whom: Api, route: Route, tags: list[str]) -> tuple[in
         occurrence=coming["occurrence_id"],
         recurrence=coming["recurrence_id"],
         token=(await api.token("read", "a"))["id"] if "{token}" in route.path else None,
+        version=1,
     )
     if route.of_finished:
         await api.http.post(f"/occurrences/{coming['occurrence_id']}/cancel")
-    body = event_body(tags=tags) if (route.method, route.path) == ("POST", "/events") else route.body
+    created = event_body(tags=tags)
+    bodies = {"POST /events": created, "POST /events/batch": {"events": [created]}}
+    body = bodies.get(named(route), route.body)
     answer = await as_whom.http.request(route.method, path, json=body)
     if answer.status_code < 400:
         return answer.status_code, ""
@@ -150,7 +157,7 @@ async def test_admins_the_master_and_a_star_reach_every_event(api: Api, who: str
 
 @pytest.mark.parametrize("route", ROUTES, ids=named)
 async def test_without_a_good_token_every_such_route_is_401(api: Api, route: Route) -> None:
-    path = route.path.format(event="x", occurrence="x", recurrence="x", token="x")
+    path = route.path.format(event="x", occurrence="x", recurrence="x", token="x", version=1)
     for token in (None, "wrong", "a.b.c", "\xfc"):
         answer = await api.bearing(token).http.request(route.method, path, json=route.body)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.api.client import Api, assert_problem, ids
+from tests.integration.api.client import Api, as_read, assert_problem, ids
 
 DAILY_BACKUP = {
     "name": "Daily Backup",
@@ -38,7 +38,7 @@ async def test_an_event_is_created_read_changed_listed_and_deleted(api: Api) -> 
     ]
     assert (event["status"], event["version"], event["created_by"]) == ("active", 1, "alice")
     assert event["next_at"] == "2027-03-22T00:00:00Z"
-    assert await alice.read(path) == event
+    assert await alice.read(path) == as_read(event)
 
     changed = await alice.http.put(path, json=CHANGE)
     assert changed.status_code == 200

@@ -341,7 +341,7 @@ async def test_behind_a_long_stream_a_backlog_waits_and_what_is_new_elsewhere_do
     await claimer.run_once(pool, redis, Pace())
 
     assert await states_of(conn, event.id) == {beside.occurrence_id: "queued"}
-    assert await waiting(conn) == 1000 - claimer.NEWEST.share
+    assert await waiting(conn) == 1000 - claimer.SHARE_WHEN_FULL
 
 
 async def test_a_stream_is_as_long_as_its_dispatchers_are_many(pool: Pool, conn: Connection, redis: Redis) -> None:

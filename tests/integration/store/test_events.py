@@ -5,12 +5,12 @@ from typing import Literal
 
 import msgspec
 import pytest
-from psycopg.errors import UniqueViolation
 
 from shared.domain.events import Event, EventStatus
-from shared.domain.ids import OccurrenceId, event_id_at
+from shared.domain.ids import event_id_at
 from shared.errors import NotFound
-from shared.store import events
+from shared.store import creations, events
+from shared.store.creations import Creation
 from shared.store.pool import Connection, Pool, open_pool
 from shared.store.sight import Sight
 from tests.factories import (
@@ -22,7 +22,6 @@ from tests.factories import (
     an_event,
     content_of,
     event_of,
-    planned_of,
     timing_of,
     utc_now,
 )
@@ -43,30 +42,6 @@ async def changed(conn: Connection, event: Event, *, status: EventStatus) -> Eve
     new = msgspec.structs.replace(event, version=event.version + 1, status=status)
     await events.change(conn, new, change=change, fields=[], by="master")
     return new
-
-
-async def waiting_for(conn: Connection, event: Event) -> set[OccurrenceId]:
-    cursor = await conn.execute("SELECT occurrence_id FROM deliveries WHERE event_id = %s", [event.id], binary=True)
-    return {row[0] for row in await cursor.fetchall()}
-
-
-class TestInsert:
-    async def test_an_event_is_stored_with_what_waits_for_it(self, conn: Connection) -> None:
-        event = event_of()
-        planned = [planned_of(event), planned_of(event, NOON + HOUR)]
-
-        await events.insert(conn, event, hmac_secret=None, planned=planned)
-
-        assert await events.get(conn, event.id, sight=EVERY) == event
-        assert await waiting_for(conn, event) == {each.occurrence_id for each in planned}
-
-    async def test_an_event_that_cannot_be_stored_lets_nothing_wait(self, conn: Connection) -> None:
-        event = await an_event(conn)
-
-        with pytest.raises(UniqueViolation):
-            await events.insert(conn, event, hmac_secret=None, planned=[planned_of(event)])
-
-        assert await waiting_for(conn, event) == set()
 
 
 class TestGet:
@@ -239,8 +214,8 @@ class TestCompleteFinished:
 class TestSweepFinished:
     async def test_an_event_that_nobody_completed_is_completed_later(self, conn: Connection) -> None:
         old = await an_event(conn)
-        young = msgspec.structs.replace(event_of(), updated_at=utc_now())
-        await events.insert(conn, young, hmac_secret=None)
+        young = msgspec.structs.replace(event_of(), created_at=utc_now())
+        await creations.insert(conn, [Creation(event=young)])
         busy = await an_event(conn)
         await a_waiting(conn, busy, utc_now() + HOUR)
 

@@ -37,8 +37,8 @@ FILL: list[LiteralString] = [
     " overlay(first_id_at(at)::text placing substr(md5(n::text), 1, 12) from 25)::uuid",
     "CREATE FUNCTION event_of(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5(n::text)::uuid",
     """
-    INSERT INTO events (id, name, tags, webhook_url, created_by, created_at, status, updated_at)
-    SELECT event_of(n), 'event ' || n, ARRAY['all', 'rare-' || n %% 1000], 'https://receiver.example/', 'master', at,
+    INSERT INTO events (id, name, tags, webhook_url, likeness, created_by, created_at, status, updated_at)
+    SELECT event_of(n), 'event ' || n, ARRAY['all', 'rare-' || n %% 1000], 'https://receiver.example/', n, 'master', at,
            CASE WHEN n %% 100 = 0 THEN 'deleted' ELSE 'active' END, at
       FROM generate_series(1, %(events)s) AS n, LATERAL (SELECT now() - n * interval '1 second' AS at) AS made
     """,
@@ -212,12 +212,12 @@ class TestApi:
         assert BY_KEY in plan_of(db, cancellations.CANCEL, {"id": id_, "reason": "client", "claims": 1})
 
     def test_the_newest_events_are_read_from_the_end_of_their_index(self, db: Db) -> None:
-        statement = events.SELECT + events.NOT_DELETED + events.NEWEST
+        statement = events.SELECT + events.NOT_DELETED + events.NEWEST + events.CONTENT
 
         assert "using events_newest" in plan_of(db, statement, {"limit": 50})
 
     def test_a_page_of_events_goes_on_in_their_index(self, db: Db) -> None:
-        statement = events.SELECT + events.CONDITIONS["before_id"] + events.NOT_DELETED + events.NEWEST
+        statement = events.SELECT + events.CONDITIONS["before_id"] + events.NOT_DELETED + events.NEWEST + events.CONTENT
 
         plan = plan_of(db, statement, {"before_at": utc_now() - HOUR, "before_id": an_event_of(db), "limit": 50})
 
@@ -228,7 +228,7 @@ class TestApi:
     def test_events_with_a_tag_are_found_by_it_unless_it_is_on_all(
         self, db: Db, condition: str, tag: str, index: str
     ) -> None:
-        statement = events.SELECT + events.CONDITIONS[condition] + events.NOT_DELETED + events.NEWEST
+        statement = events.SELECT + events.CONDITIONS[condition] + events.NOT_DELETED + events.NEWEST + events.CONTENT
 
         assert index in plan_of(db, statement, {condition: [tag], "limit": 50})
 
@@ -258,7 +258,7 @@ class TestApi:
 
     @pytest.mark.parametrize("number", [1, 50])
     def test_what_is_cancelled_of_events_to_come_is_found_by_an_index(self, db: Db, number: int) -> None:
-        plan_of(db, occurrences.CANCELLED_AFTER, {"event_ids": events_of(db, number), "after": None})
+        plan_of(db, occurrences.CANCELLED_AFTER, {"ids": events_of(db, number), "after": None})
 
 
 class TestMaintenance:

@@ -12,7 +12,7 @@ from shared.store.pool import Connection
 from tests.factories import DAY, NOON, SECOND, a_waiting, an_event, attempt_of
 
 MILLISECOND = timedelta(milliseconds=1)
-NOTHING = {"occurrences": 0, "attempts": 0, "replays": 0, "events": 0}
+NOTHING = {"occurrences": 0, "attempts": 0, "replays": 0, "events": 0, "audit": 0}
 
 
 async def finished(conn: Connection, event: Event, at: datetime) -> OccurrenceId:
@@ -102,8 +102,8 @@ async def test_an_idempotency_key_lives_for_a_day(conn: Connection) -> None:
     for hours in (23, 25):
         await conn.execute(
             """
-            INSERT INTO idempotency_keys (sub, key, request_hash, created_at)
-            VALUES ('alice', %(hours)s::text, '', now() - make_interval(hours => %(hours)s))
+            INSERT INTO idempotency_keys (sub, key, request_hash, status_code, answer, created_at)
+            VALUES ('alice', %(hours)s::text, '', 201, '', now() - make_interval(hours => %(hours)s))
             """,
             {"hours": hours},
         )
@@ -112,3 +112,13 @@ async def test_an_idempotency_key_lives_for_a_day(conn: Connection) -> None:
 
     cursor = await conn.execute("SELECT key FROM idempotency_keys")
     assert await cursor.fetchall() == [("23",)]
+
+
+async def test_the_audit_trail_is_kept_as_long_as_the_history(conn: Connection) -> None:
+    for at in (NOON - SECOND, NOON):
+        await conn.execute("INSERT INTO audit (at, sub, action) VALUES (%s, 'alice', 'event.triggered')", [at])
+
+    assert await retention.forget_history(conn, before=NOON) == NOTHING | {"audit": 1}
+
+    cursor = await conn.execute("SELECT at FROM audit")
+    assert await cursor.fetchall() == [(NOON,)]

@@ -21,6 +21,7 @@ IN_THE_CONTRACT = {
     ("get", "/tokens"),
     ("delete", "/tokens/{token_id}"),
     ("post", "/events"),
+    ("post", "/events/batch"),
     ("get", "/events"),
     ("get", "/events/{event_id}"),
     ("put", "/events/{event_id}"),
@@ -33,6 +34,9 @@ IN_THE_CONTRACT = {
     ("put", "/events/{event_id}/overrides/{recurrence_id}"),
     ("get", "/events/{event_id}/overrides"),
     ("delete", "/events/{event_id}/overrides/{recurrence_id}"),
+    ("get", "/events/{event_id}/versions"),
+    ("get", "/events/{event_id}/versions/{version}"),
+    ("post", "/events/{event_id}/versions/{version}/restore"),
     ("get", "/occurrences"),
     ("get", "/occurrences/{occurrence_id}"),
     ("get", "/occurrences/{occurrence_id}/attempts"),
@@ -136,3 +140,13 @@ def test_the_fields_of_a_new_event_are_those_that_are_read() -> None:
     assert set(schema["properties"]) == {field.encode_name for field in msgspec.structs.fields(bodies.NewEvent)}
     assert set(schema["required"]) == {"name", "webhook_url"}
     assert "hmac_secret" not in DOCUMENT["components"]["schemas"]["EventAnswer"]["properties"]
+
+
+def test_requests_that_may_be_repeated_take_a_key() -> None:
+    keyed = {
+        (method, path)
+        for path, method, operation in OPERATIONS
+        if any(each["in"] == "header" and each["name"] == "Idempotency-Key" for each in operation["parameters"])
+    }
+
+    assert keyed == {("post", "/events"), ("post", "/events/batch"), ("post", "/events/{event_id}/trigger")}
