@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
+from typing import TextIO, cast
 
 import msgspec
 import structlog
+
+
+class Lines:
+    """Writes the lines of one turn of the event loop at once: a write for each would cost more than making it."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+
+    def write(self, line: str) -> None:
+        """Keep a line until `flush` has its turn."""
+        self._kept.append(line)
+
+    def flush(self) -> None:
+        """Write what is kept at the end of this turn, or at once where no loop runs."""
+        if len(self._kept) > 1:
+            return  # the first one has seen to it
+        try:
+            asyncio.get_running_loop().call_soon(self.write_out)
+        except RuntimeError:
+            self.write_out()
+
+    def write_out(self) -> None:
+        """Write what is kept now."""
+        kept, self._kept = self._kept, []
+        if kept:
+            sys.stderr.write("".join(kept))
+            sys.stderr.flush()
+
+
+_lines = Lines()
+write_out = _lines.write_out
 
 
 def _json(fields: object, **_: object) -> str:
@@ -15,6 +49,7 @@ def _json(fields: object, **_: object) -> str:
 
 def configure(service: str) -> None:
     """Send everything, also what libraries log through the standard library, to stderr."""
+    atexit.register(write_out)
     on_terminal = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(serializer=_json)
     shared: list[structlog.typing.Processor] = [
@@ -26,7 +61,7 @@ def configure(service: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _lines)),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)

@@ -77,6 +77,7 @@ async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[None]]) -> 
 def _give_up() -> None:
     """End a process that a frozen server keeps from stopping; what it holds is left to the leases."""
     log.error("process.stopped_hard", after_s=_LONGEST_STOP)
+    logging.write_out()
     os._exit(1)
 
 
