@@ -89,7 +89,9 @@ class Lane:
         so_far = 0.0 if oldest is None else monotonic() - oldest
         if not self._seconds and so_far < _TIME_TO_ANSWER:
             return None
-        return self.cap / max(self._seconds, so_far, 0.001)
+        # One that answers has most at once before long: by its first few places, much would be put off for too long.
+        at_once = LARGEST_CAP if self.cap >= FIRST_CAP else self.cap
+        return at_once / max(self._seconds, so_far, 0.001)
 
 
 class Lanes:

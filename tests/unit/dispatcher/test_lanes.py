@@ -145,9 +145,9 @@ class TestSurplus:
         made = filled(1000)
         monkeypatch.setattr(lanes, "monotonic", lambda: 0.0)
         begun(made, 1)
-        monkeypatch.setattr(lanes, "monotonic", lambda: 1.0)  # 8 at once, each a second: 80 in the longest wait
+        monkeypatch.setattr(lanes, "monotonic", lambda: 10.0)  # 128 at once, each ten seconds: 128 in the longest wait
 
-        assert len(made.surplus(room=10_000, limit=ALL)) == 999 - 80
+        assert len(made.surplus(room=10_000, limit=ALL)) == 999 - 128
 
     def test_what_is_put_off_waits_in_proportion_to_the_queue_and_no_longer_than_the_longest(
         self, monkeypatch: pytest.MonkeyPatch
@@ -155,7 +155,7 @@ class TestSurplus:
         made = filled(10_000)
         monkeypatch.setattr(lanes, "monotonic", lambda: 0.0)
         begun(made, 1)
-        monkeypatch.setattr(lanes, "monotonic", lambda: 2.0)
+        monkeypatch.setattr(lanes, "monotonic", lambda: 20.0)
 
         delays = [delay for _, delay in made.surplus(room=10_000, limit=ALL)]
 
