@@ -40,6 +40,8 @@ async def until_somebody_waits(owner: Connection) -> None:
     """Return as soon as anybody waits for a lock that `owner` holds; asked on the owner's connection."""
 
     async def waited_for() -> bool:
+        # Else a transaction sees only who was there when it looked for the first time.
+        await owner.execute("SELECT pg_stat_clear_snapshot()")
         cursor = await owner.execute("""
             SELECT EXISTS (SELECT FROM pg_stat_activity
                             WHERE datname = current_database() AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))
