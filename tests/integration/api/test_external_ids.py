@@ -44,9 +44,11 @@ async def test_it_is_taken_even_when_the_event_is_out_of_sight(api: Api) -> None
 
 
 async def test_another_creator_may_use_the_same(api: Api) -> None:
-    await (await api.limited_to("write", "*", sub="alice")).create(external_id="x")
+    for sub in ("alice", "bob"):
+        await (await api.limited_to("write", "*", sub=sub)).create(external_id="x")
 
-    await (await api.limited_to("write", "*", sub="bob")).create(external_id="x")
+    found = (await api.read("/events"))["data"]
+    assert sorted((each["created_by"], each["external_id"]) for each in found) == [("alice", "x"), ("bob", "x")]
 
 
 async def test_it_is_free_again_once_the_event_is_deleted(api: Api) -> None:

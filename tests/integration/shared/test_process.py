@@ -20,7 +20,12 @@ def empty(databases: Databases) -> Generator[str]:
 
 
 async def test_a_process_goes_on_with_a_current_schema(pool: Pool) -> None:
-    await process.wait_for_schema(pool, asyncio.Event())
+    stop = asyncio.Event()
+
+    async with asyncio.timeout(10):
+        await process.wait_for_schema(pool, stop)
+
+    assert not stop.is_set()
 
 
 async def test_a_process_refuses_an_old_schema_at_once(empty: str) -> None:

@@ -105,6 +105,7 @@ class TestRecord:
     ) -> None:
         random = Random(5)
         ids = [DestinationId(n) for n in range(1, 20)]
+        rounds: list[dict[DestinationId, Tally]] = []
 
         async def dispatcher() -> None:
             async with pool.connection() as mine:
@@ -113,10 +114,13 @@ class TestRecord:
                     news = {id_: failed(1) if random.random() < 0.6 else ANSWERED for id_ in some}
                     await destinations.record(mine, news)
                     await destinations.probe(mine, random.sample(ids, 12), hold=HOLD)
+                    rounds.append(news)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(DISPATCHERS):
                 group.create_task(dispatcher())
+
+        assert len(rounds) == 10 * DISPATCHERS  # a deadlock would have ended one of them
 
 
 class TestProbe:
