@@ -13,7 +13,8 @@ from tests.benchmarks.caller import Called, Calls, Request
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.helpers import Helper
 from tests.benchmarks.stack import Bench, Meter, until
-from tests.e2e.processes import HOST, MASTER, free_port
+from tests.e2e.processes import MASTER
+from tests.ports import HOST, free_port
 
 CLIENTS = 32
 WARMING = 0.3

@@ -23,7 +23,8 @@ from deploy.local.valkey import Valkey
 from tests.chaos import receiver
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Ledger
-from tests.e2e.processes import Stack, free_port
+from tests.e2e.processes import Stack
+from tests.ports import free_port
 from tests.servers import migrate
 
 START_SECONDS = 10.0

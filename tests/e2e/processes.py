@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -15,10 +14,10 @@ from typing import Any, Self
 import aiohttp
 
 from deploy.local import processes, services, settings
+from tests.ports import HOST, free_port
 
 MASTER = "e2e-master-token-e2e"
 SIGNING_KEY = "e2e-jwt-secret-e2e-jwt-secret-0123456789"
-HOST = "127.0.0.1"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 
@@ -140,13 +139,13 @@ class Stack:
         """Create an event; `in_` stands for `in`."""
         body = {"name": "Water the plants", **{name.removesuffix("_"): value for name, value in fields.items()}}
         async with self.request("POST", "/events", json=body) as answer:
-            assert answer.status == 201, await answer.text()
+            assert answer.status == 201, (answer.status, await answer.text())
             return await answer.json()
 
     async def read(self, path: str) -> Json:
         """Return what a path answers."""
         async with self.request("GET", path) as answer:
-            assert answer.status == 200, await answer.text()
+            assert answer.status == 200, (answer.status, await answer.text())
             return await answer.json()
 
     async def occurrence_as(self, occurrence_id: str, status: str, within: float = 5.0) -> Json:
@@ -161,10 +160,3 @@ class Stack:
         except TimeoutError:
             found = await self.read(f"/occurrences/{occurrence_id}")
             raise AssertionError(f"not {status} within {within} s: {found}") from None
-
-
-def free_port() -> int:
-    """Return a port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

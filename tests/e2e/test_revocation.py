@@ -7,7 +7,8 @@ import time
 
 import aiohttp
 
-from tests.e2e.processes import HOST, MASTER, Stack, free_port
+from tests.e2e.processes import MASTER, Stack
+from tests.ports import HOST, free_port
 
 PROMISED = 1.0
 SLOW_MACHINE = 1.0

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from shared import metrics, operations
 from shared.readiness import Readiness, SchemaState
+from tests.ports import free_port
 
 READY = Readiness("ready", "ok", "ok", SchemaState(1, 1))
 NOT_READY = Readiness("not_ready", "unreachable", "ok", SchemaState(None, 1))
@@ -28,12 +29,6 @@ class Process:
     async def ready(self) -> Readiness:
         self.asked_on.append(asyncio.get_running_loop())
         return self.state
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.errors import InvalidSetting, PortTaken
+from tests.ports import free_port
 
 
 def test_a_port_that_somebody_listens_on_is_taken() -> None:
@@ -19,8 +20,7 @@ def test_a_port_that_somebody_listens_on_is_taken() -> None:
 
 
 def test_the_check_leaves_the_port_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
 
     ports.check_one("127.0.0.1", port, "")
     ports.check_one("127.0.0.1", port, "")
