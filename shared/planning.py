@@ -19,7 +19,7 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
 from shared.domain.overrides import Override
 from shared.recurrence import Occurrence, Overridden, Series
-from shared.store import deliveries, occurrences
+from shared.store import occurrences, planned_deliveries
 from shared.store.events import Plan
 from shared.store.pool import Connection
 
@@ -100,7 +100,7 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
         candidates = [(plan, delivery) for plan, after in rest if (delivery := next_of(plan, after)) is not None]
         if not candidates:
             break
-        new = await deliveries.insert(conn, [delivery for _, delivery in candidates])
+        new = await planned_deliveries.insert(conn, [delivery for _, delivery in candidates])
         found |= {d.event_id: d.scheduled_at for _, d in candidates if d.occurrence_id in new}
         rest = [(plan, d.scheduled_at) for plan, d in candidates if d.occurrence_id not in new]
     return found
@@ -109,7 +109,7 @@ async def plan_next(conn: Connection, wanted: Sequence[tuple[Plan, datetime]]) -
 async def plan_moved(conn: Connection, plan: Plan, *, after: datetime) -> datetime | None:
     """Insert the deliveries of an event's moved occurrences after an instant; return the time of the first new one."""
     moved = [planned(plan, occurrence) for occurrence in series_of(plan).moved if occurrence.scheduled_at > after]
-    new = await deliveries.insert(conn, moved) if moved else set[OccurrenceId]()
+    new = await planned_deliveries.insert(conn, moved) if moved else set[OccurrenceId]()
     return min((d.scheduled_at for d in moved if d.occurrence_id in new), default=None)
 
 

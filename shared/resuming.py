@@ -14,7 +14,7 @@ from shared import overdue, planning
 from shared.domain import misfire
 from shared.domain.content import MisfirePolicy
 from shared.domain.events import Event
-from shared.store import deliveries, events, occurrences
+from shared.store import events, occurrences, planned_deliveries
 from shared.store.pool import Connection
 
 ResumeFrom = Literal["now", "latest", "all"]
@@ -37,7 +37,7 @@ async def resume(conn: Connection, event: Event, *, since: datetime, now: dateti
     plan = planning.plan_of(resumed)
     await planning.plan_next(conn, [(plan, now)])
     await planning.plan_moved(conn, plan, after=now)
-    if not await deliveries.any_of_event(conn, event.id):
+    if not await planned_deliveries.any_of_event(conn, event.id):
         resumed = msgspec.structs.replace(resumed, status="completed")
     await events.change(conn, resumed, change="resumed", fields=[], by=by)
     await events.set_stop(conn, event.id, stopped_at=None, paused_until=None)
@@ -57,4 +57,4 @@ async def _settle(conn: Connection, event: Event, *, since: datetime, now: datet
         await occurrences.record_skipped(conn, [skipped], reason="paused", each_counts=due.left_out)
     if due.delivered:
         left_out = due.left_out if policy == "latest" else 0
-        await deliveries.insert(conn, planning.caught_up(plan, due.delivered, begin=now, left_out=left_out))
+        await planned_deliveries.insert(conn, planning.caught_up(plan, due.delivered, begin=now, left_out=left_out))

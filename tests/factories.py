@@ -17,7 +17,7 @@ from shared.domain.destinations import destination_of
 from shared.domain.events import Event
 from shared.domain.ids import EventId, OccurrenceId, event_id_at, occurrence_id_of
 from shared.domain.secrets import EventSecrets
-from shared.store import creations, deliveries
+from shared.store import creations, deliveries, planned_deliveries
 from shared.store.creations import Creation
 from shared.store.pool import Connection
 
@@ -110,7 +110,7 @@ async def a_waiting(
 ) -> PlannedDelivery:
     """Store a delivery that waits for its time."""
     planned = planned_of(event, scheduled_at, chained=chained)
-    assert await deliveries.insert(conn, [planned]) == {planned.occurrence_id}
+    assert await planned_deliveries.insert(conn, [planned]) == {planned.occurrence_id}
     return planned
 
 

@@ -19,7 +19,7 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId, trigger_id_at
 from shared.domain.secrets import EventSecrets
 from shared.errors import Conflict, NotFound, PreconditionFailed
-from shared.store import audit, deliveries, events, occurrences, secrets
+from shared.store import audit, events, occurrences, planned_deliveries, secrets
 from shared.store.audit import Entry
 from shared.store.deliveries import HORIZON
 from shared.store.pool import Connection
@@ -61,7 +61,7 @@ async def update(
             starts_anew = after.content.timing.start_at != before.content.timing.start_at
             after, next_at = await replan(conn, before, after, from_start=starts_anew)
         if "webhook_url" in fields:
-            await deliveries.redirect_event(conn, event_id, destination_of(after.content.webhook_url))
+            await planned_deliveries.redirect_event(conn, event_id, destination_of(after.content.webhook_url))
         await events.change(conn, after, change="updated", fields=fields, by=caller.sub)
     nudge_if_soon(context, next_at)
     return after
@@ -85,7 +85,7 @@ async def delete(context: Context, event_id: EventId, *, caller: Caller) -> None
             updated_at=context.clock.now(),
         )
         await events.change(conn, after, change="deleted", fields=[], by=caller.sub)
-        await deliveries.cancel_of_event(conn, event_id, reason="event_deleted")
+        await planned_deliveries.cancel_of_event(conn, event_id, reason="event_deleted")
 
 
 async def trigger(
@@ -109,7 +109,7 @@ async def trigger(
             chained=False,
             metadata=wanted.metadata,
         )
-        await deliveries.insert(conn, [planned])
+        await planned_deliveries.insert(conn, [planned])
         triggered = Entry(
             action="event.triggered", sub=caller.sub, event_id=event_id, occurrence_id=planned.occurrence_id
         )
@@ -127,10 +127,10 @@ async def replan(
     await planning.record_excluded(conn, planning.plan_of(after), after=after.updated_at)
     if after.status not in ("active", "completed"):
         return after, None
-    last_planned_at = await deliveries.unplan(conn, after.id, overdue=before.content.timing.schedule is None)
+    last_planned_at = await planned_deliveries.unplan(conn, after.id, overdue=before.content.timing.schedule is None)
     start = beginning(after.content.timing, last_planned_at) if from_start else last_planned_at
     next_at = await _plan(conn, after, after=start)
-    has_future = next_at is not None or await deliveries.any_of_event(conn, after.id)
+    has_future = next_at is not None or await planned_deliveries.any_of_event(conn, after.id)
     return msgspec.structs.replace(after, status="active" if has_future else "completed"), next_at
 
 

@@ -15,7 +15,7 @@ from shared.domain.content import Json
 from shared.domain.deliveries import Occurrence
 from shared.domain.ids import OccurrenceId
 from shared.errors import Conflict, Invalid
-from shared.store import audit, cancellations, deliveries, events, occurrences, replays
+from shared.store import audit, cancellations, events, occurrences, planned_deliveries, replays
 from shared.store.audit import Action, Entry
 from shared.store.deliveries import HORIZON
 from shared.store.pool import Connection
@@ -103,6 +103,6 @@ async def _write_down(conn: Connection, action: Action, occurrence: Occurrence, 
 
 
 async def _not_to_be_cancelled(conn: Connection, occurrence_id: OccurrenceId) -> Conflict:
-    if await deliveries.is_live(conn, occurrence_id):
+    if await planned_deliveries.is_live(conn, occurrence_id):
         return Conflict(f"An attempt for the occurrence {occurrence_id} has begun.", code="attempt_begun")
     return Conflict(f"The occurrence {occurrence_id} is finished.", code="occurrence_finished")

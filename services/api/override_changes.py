@@ -21,7 +21,7 @@ from shared.domain.ids import EventId, OccurrenceId, occurrence_id_of
 from shared.domain.overrides import Override, StoredOverride
 from shared.errors import Conflict, Invalid, InvalidSchedule, NotFound
 from shared.recurrence import Occurrence
-from shared.store import audit, deliveries, events, overrides
+from shared.store import audit, events, overrides, planned_deliveries
 from shared.store.audit import Entry
 from shared.store.deliveries import HORIZON
 from shared.store.pool import Connection
@@ -80,7 +80,7 @@ async def drop(context: Context, event_id: EventId, recurrence_id: str, *, calle
             return
         if found.original_at <= now:
             # To come only by having been moved, or on its way: without the override it would be lost, or another.
-            if await deliveries.is_live(conn, _id_of(event, found)):
+            if await planned_deliveries.is_live(conn, _id_of(event, found)):
                 raise _due(found)
             return
         if time_of(found, before) <= now:
@@ -165,19 +165,19 @@ async def _replan(
     after = event.overrides.get(found.recurrence_id, _NOTHING)
     moves = before.excluded != after.excluded or time_of(found, before) != time_of(found, after)
     if moves:
-        await deliveries.take_back(conn, id_)
-    if await deliveries.is_under_way_or_over(conn, id_):
+        await planned_deliveries.take_back(conn, id_)
+    if await planned_deliveries.is_under_way_or_over(conn, id_):
         raise _due(found)
     plan = planning.plan_of(event)
     if before.webhook_url != after.webhook_url:
-        await deliveries.redirect(conn, {id_: planning.planned(plan, found).destination})
+        await planned_deliveries.redirect(conn, {id_: planning.planned(plan, found).destination})
     if moves:
         await planning.record_excluded(conn, plan, after=now)
     if not moves or event.status not in ("active", "completed"):
         return None
     next_at = await planning.plan_moved(conn, plan, after=time_of(found, after) - datetime.resolution)
     # What is left to the chain begins now: an occurrence whose own time has passed is none of its business any more.
-    if found.original_at > now and await deliveries.pull_back(conn, event.id, found.original_at):
+    if found.original_at > now and await planned_deliveries.pull_back(conn, event.id, found.original_at):
         chained = await planning.plan_next(conn, [(plan, found.original_at - datetime.resolution)])
         next_at = min((at for at in (next_at, chained.get(event.id)) if at is not None), default=None)
     if next_at is not None:

@@ -13,7 +13,7 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.errors import Conflict, NotFound
 from shared.resuming import ResumeFrom
-from shared.store import deliveries, events
+from shared.store import events, planned_deliveries
 from shared.store.pool import Connection
 
 
@@ -26,7 +26,7 @@ async def pause(
         if before.status not in ("active", "paused"):
             raise Conflict(f"The event is {before.status}.", code="event_not_active")
         now = context.clock.now()
-        dropped_at = await deliveries.drop_planned(conn, event_id)
+        dropped_at = await planned_deliveries.drop_planned(conn, event_id)
         since = await events.stopped_at(conn, event_id) or min(now, dropped_at or now)
         after = msgspec.structs.replace(
             before, version=before.version + 1, status="paused", status_reason=note or "paused", updated_at=now

@@ -16,7 +16,7 @@ from services.api.context import Context
 from shared.domain.destinations import destination_of
 from shared.domain.events import Event
 from shared.domain.ids import EventId
-from shared.store import deliveries, events, occurrences, versions
+from shared.store import events, occurrences, planned_deliveries, versions
 from shared.store.pool import Connection
 
 
@@ -38,7 +38,7 @@ async def restore(context: Context, event_id: EventId, number: int, *, caller: C
         if before.status == "deleted" or content.timing != before.content.timing:
             after, next_at = await changes.replan(conn, before, after)
         if "webhook_url" in fields:
-            await deliveries.redirect_event(conn, event_id, destination_of(content.webhook_url))
+            await planned_deliveries.redirect_event(conn, event_id, destination_of(content.webhook_url))
         await events.change(conn, after, change="restored", fields=fields, by=caller.sub)
     changes.nudge_if_soon(context, next_at)
     return after

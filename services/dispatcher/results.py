@@ -14,7 +14,7 @@ from shared import metrics
 from shared.domain.attempts import Attempt
 from shared.domain.deliveries import Finished, Held, Retried
 from shared.domain.ids import EventId
-from shared.store import attempts, deliveries, events
+from shared.store import attempts, deliveries, events, planned_deliveries
 from shared.store.pool import Connection
 
 LARGEST_BATCH = 256
@@ -87,7 +87,7 @@ async def _disable(conn: Connection, gone: Sequence[EventId]) -> None:
     await events.lock(conn, gone)
     await events.disable(conn, gone, reason="gone")
     for event_id in gone:
-        await deliveries.cancel_of_event(conn, event_id, reason="event_disabled")
+        await planned_deliveries.cancel_of_event(conn, event_id, reason="event_disabled")
 
 
 def _tell(result: Result, *, stale: bool) -> None:

@@ -17,7 +17,7 @@ from shared.domain import durations, epochs, misfire
 from shared.domain.deliveries import ClaimedDelivery, PlannedDelivery
 from shared.domain.ids import EventId, OccurrenceId
 from shared.recurrence import Occurrence
-from shared.store import deliveries
+from shared.store import deliveries, planned_deliveries
 from shared.store.events import Plan
 from shared.store.pool import Connection
 
@@ -82,7 +82,7 @@ async def settle(
     if delivered:
         await deliveries.mark_caught_up(conn, delivered)
     if others:
-        await deliveries.insert(conn, others)
+        await planned_deliveries.insert(conn, others)
     return set(missed)
 
 

@@ -11,7 +11,7 @@ from psycopg.types.json import Json
 from shared.domain.deliveries import PlannedDelivery
 from shared.domain.events import Event
 from shared.domain.ids import EventId
-from shared.store import audit, deliveries
+from shared.store import audit, planned_deliveries
 from shared.store.pool import Connection
 
 MOST_SIMILAR = 10
@@ -69,7 +69,7 @@ SIMILAR: LiteralString = """
                    LIMIT %(most_similar)s)
       FROM event
 """
-INSERT: LiteralString = NEW + deliveries.PLANNED + SIMILAR
+INSERT: LiteralString = NEW + planned_deliveries.PLANNED + SIMILAR
 
 HOLDERS: LiteralString = """
     SELECT given.id, holder.id
@@ -88,7 +88,7 @@ async def insert(conn: Connection, creations: Sequence[Creation]) -> Created:
         "events": Json(events),
         "most_similar": MOST_SIMILAR,
         "request_id": audit.request_id(),
-        **deliveries.parameters_of(planned),
+        **planned_deliveries.parameters_of(planned),
     }
     cursor = await conn.execute(INSERT, parameters, binary=True)
     similar: dict[EventId, list[EventId]] = dict(await cursor.fetchall())

@@ -17,7 +17,7 @@ from psycopg.types.json import Json
 from shared.domain.deliveries import FinalStatus
 from shared.domain.destinations import destination_of
 from shared.domain.ids import EventId, OccurrenceId
-from shared.store import deliveries
+from shared.store import planned_deliveries
 from shared.store import sight as sights
 from shared.store.pool import Connection
 from shared.store.sight import Sight
@@ -150,7 +150,7 @@ async def start(
     cursor = await conn.execute(START, {"ids": list(ids), "finished_before": finished_before}, binary=True)
     started: list[OccurrenceId] = [row[0] for row in await cursor.fetchall()]
     cursor = await conn.execute(RECEIVERS, {"ids": started}, binary=True)
-    await deliveries.redirect(conn, {id_: destination_of(url) for id_, url in await cursor.fetchall()})
+    await planned_deliveries.redirect(conn, {id_: destination_of(url) for id_, url in await cursor.fetchall()})
     return set(started)
 
 

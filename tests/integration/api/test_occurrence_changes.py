@@ -14,7 +14,7 @@ from services.scheduler.catching_up import Pace
 from shared.domain.deliveries import Finished, PlannedDelivery, Retried
 from shared.domain.destinations import destination_of
 from shared.domain.ids import EventId, OccurrenceId
-from shared.store import deliveries, events
+from shared.store import deliveries, events, planned_deliveries
 from shared.store.pool import Connection, Pool
 from shared.stream.client import Redis
 from tests.factories import MINUTE, held_by
@@ -145,7 +145,7 @@ class TestCancelling:
             destination=destination_of(event["webhook_url"]),
             chained=False,
         )
-        await deliveries.insert(conn, [planned])
+        await planned_deliveries.insert(conn, [planned])
         await cancelled(api, {"id": first["occurrence_id"]})
         await api.http.post(f"/events/{event['id']}/pause")
         await conn.execute("UPDATE events SET stopped_at = now() - interval '5 minutes' WHERE id = %s", [event["id"]])

@@ -19,7 +19,7 @@ from shared.domain.overrides import StoredOverride
 from shared.domain.secrets import EventSecrets, rotated
 from shared.sealing import Seals
 from shared.settings import BUILT_IN_HMAC_SECRET, Keys
-from shared.store import deliveries, overrides, secrets
+from shared.store import deliveries, overrides, planned_deliveries, secrets
 from tests.factories import HOUR, SECOND, a_claimed, an_event, planned_of, utc_now
 from tests.integration.dispatcher.world import World, to
 from tests.integration.waiting import until
@@ -73,7 +73,7 @@ async def test_metadata_of_a_trigger_and_of_an_override_is_filled_in(world: Worl
         recurrence_id=str(moved.recurrence_id), original_at=at, metadata={"b": [4]}, created_at=at
     )
     await overrides.put(world.conn, event.id, override)
-    await deliveries.insert(world.conn, [moved, triggered])
+    await planned_deliveries.insert(world.conn, [moved, triggered])
 
     async with world.running():
         await world.publish(*await deliveries.claim_due(world.conn, limit=2))
@@ -91,7 +91,7 @@ async def test_a_body_that_a_trigger_makes_too_large_is_a_dead_letter_that_says_
 ) -> None:
     event = await an_event(world.conn, with_body(receiver, ["{{event.metadata.a}}"] * 40))
     large = msgspec.structs.replace(planned_of(event, utc_now() - SECOND), metadata={"a": "x" * 60_000})
-    await deliveries.insert(world.conn, [large])
+    await planned_deliveries.insert(world.conn, [large])
     [claim] = await deliveries.claim_due(world.conn, limit=1)
 
     async with world.running():

@@ -17,7 +17,7 @@ from shared.domain.deliveries import ClaimedDelivery
 from shared.domain.destinations import DestinationId
 from shared.domain.events import Event
 from shared.settings import Keys, Networks
-from shared.store import attempts, deliveries
+from shared.store import attempts, deliveries, planned_deliveries
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
 from shared.stream.client import Redis, open_client
@@ -84,7 +84,7 @@ class World:
     async def claimed(self, event: Event, number: int) -> list[ClaimedDelivery]:
         """Store so many deliveries of an event that are overdue, and claim them."""
         planned = [planned_of(event, utc_now() - n * SECOND) for n in range(1, number + 1)]
-        await deliveries.insert(self.conn, planned)
+        await planned_deliveries.insert(self.conn, planned)
         claims = await deliveries.claim_due(self.conn, limit=1000)
         return [claim for claim in claims if claim.event_id == event.id]
 

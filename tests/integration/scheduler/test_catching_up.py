@@ -12,7 +12,7 @@ from services.scheduler.catching_up import Pace
 from shared.domain.content import Misfire, MisfirePolicy
 from shared.domain.events import Event
 from shared.domain.overrides import StoredOverride
-from shared.store import deliveries, overrides
+from shared.store import overrides, planned_deliveries
 from shared.store.pool import Connection, Pool
 from shared.stream.client import Redis
 from tests.factories import DAY, HOUR, MINUTE, SECOND, a_waiting, an_event, content_of, planned_of, timing_of, utc_now
@@ -48,7 +48,9 @@ async def a_moved(conn: Connection, event: Event, original_at: datetime, moved_t
             recurrence_id=recurrence_id, original_at=original_at, scheduled_at=moved_to, created_at=original_at
         ),
     )
-    await deliveries.insert(conn, [msgspec.structs.replace(planned_of(event, original_at), scheduled_at=moved_to)])
+    await planned_deliveries.insert(
+        conn, [msgspec.structs.replace(planned_of(event, original_at), scheduled_at=moved_to)]
+    )
 
 
 async def a_moved_late_one(conn: Connection, misfire: Misfire) -> datetime:
@@ -238,7 +240,7 @@ async def test_what_a_trigger_asked_for_is_delivered_however_late(pool: Pool, co
     event = await an_event(conn, msgspec.structs.replace(content, misfire=Misfire(policy="skip")))
     late = utc_now() - HOUR
     triggered = msgspec.structs.replace(planned_of(event, late), recurrence_id=None)
-    await deliveries.insert(conn, [triggered])
+    await planned_deliveries.insert(conn, [triggered])
 
     await claimer.run_once(pool, redis, Pace())
 

@@ -13,7 +13,7 @@ from shared.domain.content import Timing
 from shared.domain.deliveries import Finished, Held
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId, occurrence_id_of
-from shared.store import deliveries, events
+from shared.store import deliveries, events, planned_deliveries
 from shared.store.pool import Connection, Pool
 from shared.store.sight import Sight
 from shared.stream import deliveries as stream
@@ -238,7 +238,7 @@ async def test_a_redis_that_is_full_takes_nothing_and_the_claims_go_back(pool: P
 
 async def test_what_is_left_over_from_an_earlier_rule_plans_nothing(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await due(conn, DAILY)
-    await deliveries.unplan(conn, event.id, overdue=False)
+    await planned_deliveries.unplan(conn, event.id, overdue=False)
 
     await claimer.run_once(pool, redis, Pace())
 
@@ -280,7 +280,7 @@ async def test_a_pass_sleeps_until_the_next_comes_within_the_horizon(
 
 async def test_a_full_batch_is_followed_by_another_at_once(pool: Pool, conn: Connection, redis: Redis) -> None:
     event = await an_event(conn)
-    await deliveries.insert(
+    await planned_deliveries.insert(
         conn, [planned_of(event, START - number * SECOND) for number in range(claimer.BATCH + claimer.NEWEST.share + 1)]
     )
 
@@ -294,7 +294,9 @@ async def test_a_backlog_does_not_stand_in_the_way_of_what_has_just_come_due(
     pool: Pool, conn: Connection, redis: Redis
 ) -> None:
     event = await an_event(conn)
-    await deliveries.insert(conn, [planned_of(event, START - number * SECOND) for number in range(2 * claimer.BATCH)])
+    await planned_deliveries.insert(
+        conn, [planned_of(event, START - number * SECOND) for number in range(2 * claimer.BATCH)]
+    )
     fresh = await a_waiting(conn, event, utc_now())
 
     await claimer.run_once(pool, redis, Pace())

@@ -5,12 +5,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.domain.content import Json
 from shared.domain.deliveries import Held
 from shared.domain.destinations import DestinationId
 from shared.domain.epochs import epoch_before_first_claim, is_first_claim
 from shared.domain.ids import OccurrenceId
-from shared.store import deliveries
+from shared.store import deliveries, planned_deliveries
 from shared.store.deliveries import HORIZON, LEASE, Newest
 from shared.store.pool import Connection, Pool
 from tests.factories import (
@@ -27,67 +26,10 @@ from tests.factories import (
     states_of,
     utc_now,
 )
-from tests.integration.store.stations import a_begun, ended, failed, field_of, ids_of, row_of
+from tests.integration.store.stations import a_begun, failed, field_of, ids_of, row_of
 
 MICROSECOND = timedelta(microseconds=1)
 HERE, THERE, ELSEWHERE = DestinationId(1), DestinationId(2), DestinationId(3)
-
-
-class TestInsert:
-    async def test_what_is_planned_is_stored_to_the_letter(self, conn: Connection) -> None:
-        metadata: dict[str, Json] = {"whole": 2**64 - 1, "point": 1.0, "text": 'a "b" \\ é 🪴', "nothing": [None, {}]}
-        planned = msgspec.structs.replace(
-            planned_of(event_of(), NOON + MICROSECOND, chained=True),
-            event_version=7,
-            destination=-(2**63),
-            due_at=NOON + HOUR + MICROSECOND,
-            catch_up=True,
-            missed_count=3,
-            metadata=metadata,
-        )
-        await deliveries.insert(conn, [planned])
-
-        cursor = await conn.execute("""
-            SELECT occurrence_id, event_id, event_version, scheduled_at, recurrence_id, destination, chained, metadata,
-                   due_at, catch_up, missed_count, next_at, epoch
-              FROM deliveries
-        """)
-        [(*stored, next_at, epoch)] = await cursor.fetchall()
-        raw = msgspec.structs.replace(planned, metadata=msgspec.json.encode(metadata))
-        assert tuple(stored) == msgspec.structs.astuple(raw)
-        assert (next_at, epoch) == (planned.due_at, epoch_before_first_claim(7))
-
-    async def test_a_new_delivery_waits_for_its_time(self, conn: Connection) -> None:
-        planned = planned_of(event_of())
-
-        assert await deliveries.insert(conn, [planned]) == {planned.occurrence_id}
-        assert await states_of(conn, planned.event_id) == {planned.occurrence_id: "scheduled"}
-
-    async def test_inserting_twice_changes_nothing(self, conn: Connection) -> None:
-        planned = await a_waiting(conn, event_of())
-        before = await row_of(conn, planned.occurrence_id)
-
-        again = msgspec.structs.replace(planned, scheduled_at=NOON + HOUR, event_version=2)
-
-        assert await deliveries.insert(conn, [again]) == set()
-        assert await row_of(conn, planned.occurrence_id) == before
-
-    async def test_what_has_finished_is_not_inserted_again(self, conn: Connection) -> None:
-        event = event_of()
-        planned = await a_waiting(conn, event)
-        [claim] = await deliveries.claim_due(conn, now=NOON, limit=1)
-        await deliveries.finish(conn, [ended(claim)])
-
-        other = planned_of(event, NOON + HOUR)
-
-        assert await deliveries.insert(conn, [planned, other]) == {other.occurrence_id}
-        assert await states_of(conn, event.id) == {
-            planned.occurrence_id: "delivered",
-            other.occurrence_id: "scheduled",
-        }
-
-    async def test_nothing_can_be_inserted(self, conn: Connection) -> None:
-        assert await deliveries.insert(conn, []) == set()
 
 
 class TestClaimDue:
@@ -182,7 +124,7 @@ class TestNewest:
         planned = [
             msgspec.structs.replace(planned_of(event, NOON + s * SECOND), destination=destination) for s in seconds
         ]
-        await deliveries.insert(conn, planned)
+        await planned_deliveries.insert(conn, planned)
         return [p.occurrence_id for p in planned]
 
     async def test_each_destination_has_its_share_of_the_newest(self, conn: Connection) -> None:

@@ -27,7 +27,7 @@ from shared.domain import epochs
 from shared.domain.deliveries import FinalStatus, Finished, Held, Retried
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId
-from shared.store import cancellations, deliveries, replays
+from shared.store import cancellations, deliveries, planned_deliveries, replays
 from shared.store.deliveries import Newest
 from shared.store.pool import Connection, open_pool
 from tests.factories import HOUR, SECOND, an_event, planned_of, utc_now
@@ -98,13 +98,13 @@ class Processes(RuleBasedStateMachine):
         if len(self.expected) == 6:
             return
         planned = planned_of(self.event, utc_now() - (1 + len(self.expected)) * SECOND)
-        assert self.run(deliveries.insert(self.conn, [planned])) == {planned.occurrence_id}
+        assert self.run(planned_deliveries.insert(self.conn, [planned])) == {planned.occurrence_id}
         epoch = epochs.epoch_before_first_claim(self.event.version)
         self.expected[planned.occurrence_id] = Stored(epoch)
         self.claimable.add(planned.occurrence_id)
 
         again = msgspec.structs.replace(planned, event_version=2, scheduled_at=utc_now() + HOUR)
-        assert self.run(deliveries.insert(self.conn, [again])) == set()
+        assert self.run(planned_deliveries.insert(self.conn, [again])) == set()
 
     @rule(limit=st.integers(1, 4), newest=st.sampled_from([deliveries.NONE, Newest(5, share=1), Newest(5, share=5)]))
     def claim(self, limit: int, newest: Newest) -> None:
@@ -198,7 +198,7 @@ class Processes(RuleBasedStateMachine):
 
     @rule()
     def cancel_all(self) -> None:
-        self.run(deliveries.cancel_of_event(self.conn, self.event.id, reason="of_test"))
+        self.run(planned_deliveries.cancel_of_event(self.conn, self.event.id, reason="of_test"))
         for id_, stored in self.expected.items():
             if stored.status is None and not stored.begun:
                 self.end(id_, "cancelled", attempts=stored.attempts)

@@ -9,7 +9,7 @@ from shared.domain.deliveries import Finished, Retried
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId
 from shared.errors import NotFound
-from shared.store import cancellations, deliveries, occurrences
+from shared.store import cancellations, deliveries, occurrences, planned_deliveries
 from shared.store.occurrences import Filters
 from shared.store.pool import Connection
 from shared.store.sight import Sight
@@ -116,7 +116,7 @@ class TestCancelledAfter:
         past, coming = (planned_of(event, utc_now() + days * DAY) for days in (-1, 1))
         moved = msgspec.structs.replace(planned_of(event, utc_now() - HOUR), scheduled_at=utc_now() + HOUR)
         waiting = planned_of(event, utc_now() + MINUTE)
-        await deliveries.insert(conn, [past, coming, moved, waiting])
+        await planned_deliveries.insert(conn, [past, coming, moved, waiting])
         for each in (past, coming, moved):
             await cancellations.cancel(conn, each.occurrence_id, reason="requested")
 

@@ -6,7 +6,7 @@ from shared import planning
 from shared.domain.events import Event
 from shared.domain.ids import occurrence_id_of
 from shared.domain.overrides import Override, StoredOverride
-from shared.store import deliveries, events, overrides
+from shared.store import deliveries, events, overrides, planned_deliveries
 from shared.store.pool import Connection
 from shared.store.sight import EVERYTHING
 from tests.factories import (
@@ -131,9 +131,9 @@ async def test_the_chain_is_pulled_back_only_where_its_head_is_not_earlier(conn:
     event = await an_event(conn, content_of(DAILY))
     await a_waiting(conn, event, NOON + DAY, chained=True)
 
-    assert not await deliveries.pull_back(conn, event.id, NOON + DAY + SECOND)
+    assert not await planned_deliveries.pull_back(conn, event.id, NOON + DAY + SECOND)
     assert len(await states_of(conn, event.id)) == 1
-    assert await deliveries.pull_back(conn, event.id, NOON + DAY)
+    assert await planned_deliveries.pull_back(conn, event.id, NOON + DAY)
     assert await states_of(conn, event.id) == {}
 
 
@@ -143,7 +143,7 @@ async def test_what_is_claimed_or_not_of_the_chain_is_not_pulled_back(conn: Conn
     await deliveries.claim_due(conn, now=NOON + DAY, limit=1)
     await a_waiting(conn, event, NOON + 3 * DAY)
 
-    assert await deliveries.pull_back(conn, event.id, NOON)
+    assert await planned_deliveries.pull_back(conn, event.id, NOON)
 
     assert len(await states_of(conn, event.id)) == 2
 
@@ -156,11 +156,11 @@ async def test_only_what_has_not_begun_is_taken_back(conn: Connection) -> None:
     later = await a_waiting(conn, event, utc_now() + DAY)
 
     for each in (begun, later):
-        await deliveries.take_back(conn, each.occurrence_id)
+        await planned_deliveries.take_back(conn, each.occurrence_id)
 
     assert await states_of(conn, event.id) == {begun.occurrence_id: "queued"}
-    assert await deliveries.is_under_way_or_over(conn, begun.occurrence_id)
-    assert not await deliveries.is_under_way_or_over(conn, later.occurrence_id)
+    assert await planned_deliveries.is_under_way_or_over(conn, begun.occurrence_id)
+    assert not await planned_deliveries.is_under_way_or_over(conn, later.occurrence_id)
 
 
 async def test_metadata_and_address_of_an_override_reach_the_attempt(conn: Connection) -> None:
@@ -168,7 +168,7 @@ async def test_metadata_and_address_of_an_override_reach_the_attempt(conn: Conne
     event = await an_event(conn, content_of(timing_of(start)))
     planned = planned_of(event, start)
     assert planned.recurrence_id is not None
-    await deliveries.insert(conn, [planned])
+    await planned_deliveries.insert(conn, [planned])
     await overrides.put(
         conn,
         event.id,

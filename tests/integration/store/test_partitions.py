@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.domain.deliveries import Finished
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId, trigger_id_at
-from shared.store import attempts, deliveries, partitions
+from shared.store import attempts, deliveries, partitions, planned_deliveries
 from shared.store.pool import Connection, Pool, open_pool
 from tests.factories import DAY, NOON, a_waiting, an_event, attempt_of, planned_of, states_of
 from tests.integration.waiting import until_blocked
@@ -187,7 +187,7 @@ class TestRows:
         await partitions.make_ahead(changing, now=NOON, ahead=0)
 
         assert await states_of(changing, event.id) == {id_: "delivered"}
-        assert await deliveries.insert(changing, [planned_of(event, NOON)]) == set()
+        assert await planned_deliveries.insert(changing, [planned_of(event, NOON)]) == set()
         assert len(await attempts.of_occurrence(changing, attempted, before=None, limit=10)) == 1
 
     async def test_who_writes_meanwhile_waits_and_lands_in_the_new_partition(self, databases: Databases) -> None:

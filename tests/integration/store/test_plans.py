@@ -19,7 +19,16 @@ from psycopg.types.json import Json
 
 from shared.domain.deliveries import PlannedDelivery
 from shared.domain.destinations import DestinationId
-from shared.store import cancellations, deliveries, destinations, events, occurrences, replays, retention
+from shared.store import (
+    cancellations,
+    deliveries,
+    destinations,
+    events,
+    occurrences,
+    planned_deliveries,
+    replays,
+    retention,
+)
 from shared.store.deliveries import HORIZON, LEASE
 from tests.factories import DAY, HOUR, MINUTE, utc_now
 from tests.servers import Databases
@@ -140,9 +149,9 @@ class TestScheduler:
             )
             for occurrence_id, event_id in zip(ids_of(db, number), events_of(db, number), strict=True)
         ]
-        parameters = deliveries.parameters_of(planned) | {"planned": Json(planned, dumps=msgspec.json.encode)}
+        parameters = planned_deliveries.parameters_of(planned) | {"planned": Json(planned, dumps=msgspec.json.encode)}
 
-        assert "occurrences_default_pkey" in plan_of(db, deliveries.INSERT, parameters)
+        assert "occurrences_default_pkey" in plan_of(db, planned_deliveries.INSERT, parameters)
 
     @pytest.mark.parametrize("number", BATCHES)
     @pytest.mark.parametrize("statement", [deliveries.UNCLAIM, deliveries.CATCH_UP, deliveries.MISS])
@@ -161,7 +170,7 @@ class TestDispatcher:
             deliveries.RETRY,
             deliveries.RELEASE,
             deliveries.DEFER,
-            deliveries.REDIRECT,
+            planned_deliveries.REDIRECT,
         ],
     )
     def test_what_happens_to_a_claim_goes_by_the_primary_key(
@@ -207,7 +216,12 @@ class TestApi:
         of_event = {"event_id": an_event_of(db), "reason": "event_deleted", "overdue": True}
         [id_] = ids_of(db, 1)
 
-        for statement in (deliveries.CANCEL, deliveries.UNPLAN, deliveries.UNCHAIN, deliveries.LAST_PLANNED):
+        for statement in (
+            planned_deliveries.CANCEL,
+            planned_deliveries.UNPLAN,
+            planned_deliveries.UNCHAIN,
+            planned_deliveries.LAST_PLANNED,
+        ):
             assert "deliveries_event_id" in plan_of(db, statement, of_event)
         assert BY_KEY in plan_of(db, cancellations.CANCEL, {"id": id_, "reason": "client", "claims": 1})
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from shared.domain.deliveries import FinalStatus, Finished, PlannedDelivery, Retried
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId, occurrence_id_of
-from shared.store import cancellations, deliveries, occurrences, partitions, replays
+from shared.store import cancellations, deliveries, occurrences, partitions, planned_deliveries, replays
 from shared.store.pool import Connection, open_pool
 from shared.store.replays import Filters
 from shared.store.sight import EVERYTHING, Sight
@@ -59,7 +59,7 @@ async def failed(conn: Connection, event: Event, at: datetime = NOON, *, request
 async def finished(
     conn: Connection, planned: PlannedDelivery, status: FinalStatus = "failed", *, requests: int = 1
 ) -> OccurrenceId:
-    await deliveries.insert(conn, [planned])
+    await planned_deliveries.insert(conn, [planned])
     claims = await deliveries.claim_due(conn, now=planned.scheduled_at, limit=100)
     [claim] = [claim for claim in claims if claim.occurrence_id == planned.occurrence_id]
     await deliveries.finish(conn, [Finished(claim.occurrence_id, claim.epoch, status, "of_test", requests)])
@@ -195,7 +195,7 @@ class TestStart:
         await cancellations.cancel(conn, waiting.occurrence_id, reason="requested")
         await replays.start(conn, [waiting.occurrence_id])
 
-        assert await deliveries.unplan(conn, event.id, overdue=False) < utc_now() + HOUR
+        assert await planned_deliveries.unplan(conn, event.id, overdue=False) < utc_now() + HOUR
 
 
 class TestMatching:

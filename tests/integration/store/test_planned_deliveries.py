@@ -5,11 +5,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.store import deliveries
+from shared.domain.content import Json
+from shared.domain.epochs import epoch_before_first_claim
+from shared.store import deliveries, planned_deliveries
 from shared.store.pool import Connection
 from tests.factories import (
     HOUR,
     MINUTE,
+    NOON,
     SECOND,
     a_claimed,
     a_waiting,
@@ -20,7 +23,66 @@ from tests.factories import (
     states_of,
     utc_now,
 )
-from tests.integration.store.stations import a_begun, ended, failed
+from tests.integration.store.stations import a_begun, ended, failed, row_of
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+class TestInsert:
+    async def test_what_is_planned_is_stored_to_the_letter(self, conn: Connection) -> None:
+        metadata: dict[str, Json] = {"whole": 2**64 - 1, "point": 1.0, "text": 'a "b" \\ é 🪴', "nothing": [None, {}]}
+        planned = msgspec.structs.replace(
+            planned_of(event_of(), NOON + MICROSECOND, chained=True),
+            event_version=7,
+            destination=-(2**63),
+            due_at=NOON + HOUR + MICROSECOND,
+            catch_up=True,
+            missed_count=3,
+            metadata=metadata,
+        )
+        await planned_deliveries.insert(conn, [planned])
+
+        cursor = await conn.execute("""
+            SELECT occurrence_id, event_id, event_version, scheduled_at, recurrence_id, destination, chained, metadata,
+                   due_at, catch_up, missed_count, next_at, epoch
+              FROM deliveries
+        """)
+        [(*stored, next_at, epoch)] = await cursor.fetchall()
+        raw = msgspec.structs.replace(planned, metadata=msgspec.json.encode(metadata))
+        assert tuple(stored) == msgspec.structs.astuple(raw)
+        assert (next_at, epoch) == (planned.due_at, epoch_before_first_claim(7))
+
+    async def test_a_new_delivery_waits_for_its_time(self, conn: Connection) -> None:
+        planned = planned_of(event_of())
+
+        assert await planned_deliveries.insert(conn, [planned]) == {planned.occurrence_id}
+        assert await states_of(conn, planned.event_id) == {planned.occurrence_id: "scheduled"}
+
+    async def test_inserting_twice_changes_nothing(self, conn: Connection) -> None:
+        planned = await a_waiting(conn, event_of())
+        before = await row_of(conn, planned.occurrence_id)
+
+        again = msgspec.structs.replace(planned, scheduled_at=NOON + HOUR, event_version=2)
+
+        assert await planned_deliveries.insert(conn, [again]) == set()
+        assert await row_of(conn, planned.occurrence_id) == before
+
+    async def test_what_has_finished_is_not_inserted_again(self, conn: Connection) -> None:
+        event = event_of()
+        planned = await a_waiting(conn, event)
+        [claim] = await deliveries.claim_due(conn, now=NOON, limit=1)
+        await deliveries.finish(conn, [ended(claim)])
+
+        other = planned_of(event, NOON + HOUR)
+
+        assert await planned_deliveries.insert(conn, [planned, other]) == {other.occurrence_id}
+        assert await states_of(conn, event.id) == {
+            planned.occurrence_id: "delivered",
+            other.occurrence_id: "scheduled",
+        }
+
+    async def test_nothing_can_be_inserted(self, conn: Connection) -> None:
+        assert await planned_deliveries.insert(conn, []) == set()
 
 
 class TestCancelOfEvent:
@@ -29,7 +91,7 @@ class TestCancelOfEvent:
         waiting = await a_waiting(conn, event, utc_now() + HOUR)
         beside = await a_waiting(conn, neighbour, utc_now() + HOUR)
 
-        await deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
+        await planned_deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
 
         assert await states_of(conn, event.id) == {waiting.occurrence_id: "cancelled"}
         assert await states_of(conn, neighbour.id) == {beside.occurrence_id: "scheduled"}
@@ -40,7 +102,7 @@ class TestCancelOfEvent:
         event = await an_event(conn)
         claim = await a_begun(conn, event)
 
-        await deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
+        await planned_deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
 
         assert await states_of(conn, event.id) == {claim.occurrence_id: "queued"}
         assert len(await deliveries.finish(conn, [ended(claim)])) == 1
@@ -50,7 +112,7 @@ class TestCancelOfEvent:
         event = await an_event(conn)
         claim = await a_claimed(conn, event, utc_now() + due_in)
 
-        await deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
+        await planned_deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
 
         assert await states_of(conn, event.id) == {claim.occurrence_id: "cancelled"}
         assert await deliveries.begin(conn, [held_by(claim)]) == []
@@ -60,7 +122,7 @@ class TestCancelOfEvent:
         claim = await a_claimed(conn, event)
         await deliveries.retry(conn, [failed(claim)])
 
-        await deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
+        await planned_deliveries.cancel_of_event(conn, event.id, reason="event_deleted")
 
         cursor = await conn.execute("SELECT id, status, attempt_count FROM occurrences")
         assert await cursor.fetchall() == [(claim.occurrence_id, "cancelled", 1)]
@@ -72,7 +134,7 @@ class TestUnplan:
         event = event_of()
         await a_waiting(conn, event, utc_now() + HOUR)
 
-        after = await deliveries.unplan(conn, event.id, overdue=overdue)
+        after = await planned_deliveries.unplan(conn, event.id, overdue=overdue)
 
         assert await states_of(conn, event.id) == {}
         assert abs(after - utc_now()) < MINUTE
@@ -81,7 +143,7 @@ class TestUnplan:
         event = await an_event(conn)
         claim = await a_claimed(conn, event, utc_now() + HOUR)
 
-        await deliveries.unplan(conn, event.id, overdue=False)
+        await planned_deliveries.unplan(conn, event.id, overdue=False)
 
         assert await states_of(conn, event.id) == {}
         assert await deliveries.begin(conn, [held_by(claim)]) == []
@@ -90,7 +152,7 @@ class TestUnplan:
         event = event_of()
         await a_waiting(conn, event, utc_now() - HOUR)
 
-        await deliveries.unplan(conn, event.id, overdue=True)
+        await planned_deliveries.unplan(conn, event.id, overdue=True)
 
         assert await states_of(conn, event.id) == {}
 
@@ -98,7 +160,7 @@ class TestUnplan:
         event = event_of()
         waiting = await a_waiting(conn, event, utc_now() - HOUR, chained=True)
 
-        await deliveries.unplan(conn, event.id, overdue=False)
+        await planned_deliveries.unplan(conn, event.id, overdue=False)
 
         [claim] = await deliveries.claim_due(conn, limit=1)
         assert (claim.occurrence_id, claim.chained) == (waiting.occurrence_id, False)
@@ -110,7 +172,7 @@ class TestUnplan:
         event = await an_event(conn)
         claim = await a_claimed(conn, event, utc_now() + due_in)
 
-        await deliveries.unplan(conn, event.id, overdue=False)
+        await planned_deliveries.unplan(conn, event.id, overdue=False)
 
         assert [due.occurrence_id for due in await deliveries.begin(conn, [held_by(claim)])] == [claim.occurrence_id]
 
@@ -118,7 +180,7 @@ class TestUnplan:
         event = await an_event(conn)
         claim = await a_begun(conn, event)
 
-        after = await deliveries.unplan(conn, event.id, overdue=True)
+        after = await planned_deliveries.unplan(conn, event.id, overdue=True)
 
         assert await states_of(conn, event.id) == {claim.occurrence_id: "queued"}
         assert after >= claim.scheduled_at
@@ -128,18 +190,18 @@ class TestUnplan:
         claim = await a_claimed(conn, event)
         await deliveries.retry(conn, [failed(claim)])
         trigger = msgspec.structs.replace(planned_of(event, utc_now() + HOUR), recurrence_id=None)
-        await deliveries.insert(conn, [trigger])
+        await planned_deliveries.insert(conn, [trigger])
 
-        await deliveries.unplan(conn, event.id, overdue=True)
+        await planned_deliveries.unplan(conn, event.id, overdue=True)
 
         assert (await states_of(conn, event.id)).keys() == {claim.occurrence_id, trigger.occurrence_id}
 
     async def test_a_delivery_planned_anew_never_meets_an_epoch_of_the_old_one(self, conn: Connection) -> None:
         event = event_of()
         old = await a_claimed(conn, event, utc_now() + HOUR)
-        await deliveries.unplan(conn, event.id, overdue=False)
+        await planned_deliveries.unplan(conn, event.id, overdue=False)
         changed = msgspec.structs.replace(event, version=2)
-        await deliveries.insert(conn, [planned_of(changed, old.scheduled_at)])
+        await planned_deliveries.insert(conn, [planned_of(changed, old.scheduled_at)])
 
         [new] = await deliveries.claim_due(conn, limit=1, horizon=2 * HOUR)
 
@@ -152,6 +214,6 @@ async def test_an_event_has_live_deliveries_or_none(conn: Connection) -> None:
     event = event_of()
     claim = await a_claimed(conn, event)
 
-    assert await deliveries.any_of_event(conn, event.id)
+    assert await planned_deliveries.any_of_event(conn, event.id)
     await deliveries.finish(conn, [ended(claim)])
-    assert not await deliveries.any_of_event(conn, event.id)
+    assert not await planned_deliveries.any_of_event(conn, event.id)
