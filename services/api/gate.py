@@ -17,6 +17,7 @@ from structlog.contextvars import get_contextvars
 from services.api import problems
 from services.api.callers import MASTER_SUB
 from services.api.context import Context
+from shared import metrics
 from shared.domain.limits import Limit, Taken
 from shared.errors import Unauthenticated
 
@@ -40,6 +41,7 @@ class Gate:
         if taken is not None:
             state["answer_headers"].extend(_headers(taken, limiter.limit))
             if not taken.admitted:
+                metrics.LIMITED.inc()
                 await problems.send(_refusal(taken, limiter.limit), send)
                 return
         await self._app(scope, receive, send)

@@ -75,6 +75,8 @@ async def write(conn: Connection, batch: Sequence[Result]) -> None:
     for outcome, number in Counter(r.attempt.outcome for r in batch if r.attempt).items():
         metrics.ATTEMPTS.labels(outcome=outcome.value).inc(number)
     for result in batch:
+        if result.attempt:
+            metrics.ATTEMPT_SECONDS.observe(result.attempt.duration_ms / 1000)
         _tell(result, stale=result.claim in stale)
 
 

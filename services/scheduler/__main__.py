@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.scheduler import claimer, maintenance, pauses, replays
+from services.scheduler import claimer, maintenance, pauses, replays, watching
 from services.scheduler.catching_up import Pace
 from services.scheduler.settings import SchedulerSettings
 from shared import operations, process, readiness, settings
@@ -19,7 +19,7 @@ LONGEST_LISTEN = timedelta(seconds=1)
 async def serve(config: SchedulerSettings, stop: asyncio.Event) -> None:
     """Run until `stop`; the pass in hand is finished."""
     async with (
-        open_pool(config.database_url, name="scheduler", size=4) as pool,
+        open_pool(config.database_url, name="scheduler", size=5) as pool,
         open_client(config.redis_url) as redis,
         open_client(config.redis_url, longest_block=LONGEST_LISTEN.total_seconds()) as listening,
         operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
@@ -31,6 +31,8 @@ async def serve(config: SchedulerSettings, stop: asyncio.Event) -> None:
             loops.create_task(process.repeat("pauses", lambda: pauses.run_once(pool), stop))
             loops.create_task(process.repeat("replays", lambda: replays.run_once(pool, wake), stop))
             loops.create_task(process.repeat("maintain", lambda: maintenance.run_once(pool, config.retention), stop))
+            loops.create_task(process.repeat("look", lambda: watching.look(pool, redis), stop))
+            loops.create_task(process.repeat("count", lambda: watching.count(pool), stop))
             loops.create_task(process.repeat("listen", lambda: _listen(listening, wake, stop), stop))
 
 

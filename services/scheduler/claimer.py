@@ -43,12 +43,15 @@ async def run_once(pool: Pool, redis: Redis, pace: Pace) -> timedelta:
     queued = await stream.length(redis)
     if queued >= MOST_QUEUED:
         return FULL_STREAM_SLEEP
-    has_room = queued < MOST_QUEUED_EACH or queued < MOST_QUEUED_EACH * await stream.consumers(redis)
+    has_room = queued < MOST_QUEUED_EACH or queued < MOST_QUEUED_EACH * (await stream.readers(redis)).consumers
     async with pool.connection() as conn:
-        async with conn.transaction():
-            due = await _claim(conn, has_room=has_room)
-            claimed = await _plan_on(conn, due, pace)
+        with metrics.CLAIM_SECONDS.time():
+            async with conn.transaction():
+                due = await _claim(conn, has_room=has_room)
+                claimed = await _plan_on(conn, due, pace)
+        metrics.CLAIM_SIZE.observe(len(due))
         metrics.CLAIMED.inc(len(claimed))
+        metrics.LEASES_EXPIRED.inc(sum(each.after_lease for each in due))
         if claimed and not await _publish(conn, redis, sorted(claimed, key=lambda claim: claim.due_at)):
             return LONGEST_SLEEP
         if not has_room:

@@ -49,6 +49,8 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     by_timing: bool
     """Its event's timing asks for it now: no trigger, no replay, nothing that was settled after an outage."""
     claimed_at: datetime
+    after_lease: bool = False
+    """Whether an earlier claim's lease had run out."""
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import LiteralString
 
 import msgspec
 
+from shared.domain import epochs
 from shared.domain.content import Content
 from shared.domain.deliveries import (
     ClaimedDelivery,
@@ -72,7 +73,9 @@ CLAIM: LiteralString = """
                   FOR NO KEY UPDATE SKIP LOCKED))
  RETURNING d.occurrence_id, d.event_id, d.epoch, d.destination, d.due_at, d.scheduled_at, d.chained,
            d.recurrence_id IS NOT NULL AND NOT d.replay AND NOT d.catch_up,
-           coalesce(%(now)s::timestamptz, now())
+           coalesce(%(now)s::timestamptz, now()),
+           d.epoch & %(claims)s > 1                 -- not for first claims, which are nearly all: it is a look-up
+               AND (SELECT before.leased FROM deliveries AS before WHERE before.occurrence_id = d.occurrence_id)
 """
 
 UNCLAIM: LiteralString = """
@@ -212,7 +215,14 @@ async def claim_due(
 
     That is up to `limit` of those that are due first, and some of those that are due last, in any order.
     """
-    parameters = {"now": now, "horizon": horizon, "lease": lease, "limit": limit, **msgspec.structs.asdict(newest)}
+    parameters = {
+        "now": now,
+        "horizon": horizon,
+        "lease": lease,
+        "limit": limit,
+        **msgspec.structs.asdict(newest),
+        "claims": epochs.CLAIMS_MASK,
+    }
     cursor = await conn.execute(CLAIM, parameters, binary=True)
     return [
         ClaimedDelivery(
@@ -225,9 +235,11 @@ async def claim_due(
             chained=chained,
             by_timing=by_timing,
             claimed_at=claimed_at,
+            after_lease=after_lease,
         )
         for (
             occurrence_id, event_id, epoch, destination, due_at, scheduled_at, chained, by_timing, claimed_at,
+            after_lease,
         ) in await cursor.fetchall()
     ]  # fmt: skip
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Literal, LiteralString
 from uuid import UUID
 
 from psycopg import sql
 
+from shared.store.clock import database_now
 from shared.store.pool import Connection
 
 Partitioned = Literal["occurrences", "attempts"]
 
 WEEK = timedelta(weeks=1)
+_MOST_WEEKS_COUNTED = 52
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _LOCK = 0x71_68_72_70_61_72_74  # "qhrpart"
 
@@ -61,6 +64,18 @@ async def make_ahead(conn: Connection, *, now: datetime, ahead: int) -> list[str
         for start in weeks(now, ahead=ahead):
             made += [name for table in ("occurrences", "attempts") if (name := await _make(conn, table, start))]
     return made
+
+
+async def weeks_ahead(conn: Connection) -> int:
+    """Return for how many weeks after this one all partitions are there; -1 when not even this one's are."""
+    cursor = await conn.execute(PARTITIONS)
+    there = {name for name, _ in await cursor.fetchall()}
+    now = await database_now(conn)
+    made = (
+        all(f"{table}_{start:%Y%m%d}" in there for table in ("occurrences", "attempts"))
+        for start in weeks(now, ahead=_MOST_WEEKS_COUNTED)
+    )
+    return sum(1 for _ in takewhile(bool, made)) - 1
 
 
 async def older_than(conn: Connection, instant: datetime) -> list[str]:

@@ -12,12 +12,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import msgspec
+from prometheus_client import Gauge
 from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from shared import metrics
 
 Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
@@ -55,10 +58,25 @@ async def open_pool(url: str, *, name: str, size: int, checked: bool = False) ->
         open=False,
     )
     await pool.open()
+    gauges = _watched(pool, name)
     try:
         yield pool
     finally:
         await pool.close(timeout=1)
+        for gauge in gauges:
+            gauge.remove(name)
+
+
+def _watched(pool: Pool, name: str) -> list[Gauge]:
+    """Let metrics tell how much of a pool is in use, read when somebody asks for them."""
+    shown = {
+        metrics.POOL_CONNECTIONS: "pool_size",
+        metrics.POOL_IDLE: "pool_available",
+        metrics.POOL_WAITING: "requests_waiting",
+    }
+    for gauge, key in shown.items():
+        gauge.labels(pool=name).set_function(lambda key=key: pool.get_stats().get(key, 0))
+    return list(shown)
 
 
 async def _check(conn: Connection) -> None:

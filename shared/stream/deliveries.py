@@ -35,18 +35,25 @@ class Message(msgspec.Struct, frozen=True):
     destination: DestinationId = NOWHERE
 
 
+class Readers(msgspec.Struct, frozen=True):
+    """The dispatchers that read the stream, and how many messages they have read and not ended yet."""
+
+    consumers: int
+    pending: int
+
+
 async def length(client: Redis) -> int:
     """Return how many messages there are, read or not, whose result is not written yet."""
     return await client.xlen(STREAM)
 
 
-async def consumers(client: Redis) -> int:
-    """Return how many dispatchers read the stream."""
+async def readers(client: Redis) -> Readers:
+    """Return who reads the stream and how far they are."""
     try:
         groups = await client.xinfo_groups(STREAM)
     except ResponseError:
-        return 0  # nobody has made the stream yet
-    return sum(int(group["consumers"]) for group in groups)
+        return Readers(0, 0)  # nobody has made the stream yet
+    return Readers(sum(int(group["consumers"]) for group in groups), sum(int(group["pending"]) for group in groups))
 
 
 async def publish(client: Redis, claimed: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:

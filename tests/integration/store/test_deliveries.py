@@ -57,8 +57,22 @@ class TestClaimDue:
 
         [second] = await deliveries.claim_due(conn, now=NOON + LEASE, limit=1, lease=LEASE)
 
-        assert second == msgspec.structs.replace(first, epoch=first.epoch + 1, claimed_at=second.claimed_at)
+        assert second == msgspec.structs.replace(
+            first, epoch=first.epoch + 1, claimed_at=second.claimed_at, after_lease=True
+        )
         assert not is_first_claim(second.epoch)
+
+    async def test_a_claim_says_whether_an_earlier_one_had_not_ended_in_time(self, conn: Connection) -> None:
+        event = await an_event(conn)
+        lost, given_back = await a_claimed(conn, event), await a_claimed(conn, event, utc_now() - MINUTE)
+        assert not lost.after_lease
+        await deliveries.release(conn, [given_back])
+
+        claims = await deliveries.claim_due(conn, now=utc_now() + 2 * LEASE, limit=2)
+
+        assert {c.occurrence_id: c.after_lease for c in claims} == {
+            lost.occurrence_id: True, given_back.occurrence_id: False,
+        }  # fmt: skip
 
     async def test_the_lease_of_what_is_not_yet_due_begins_at_its_time(self, conn: Connection) -> None:
         await a_waiting(conn, event_of(), NOON + HORIZON)

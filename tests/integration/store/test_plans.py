@@ -20,6 +20,7 @@ from psycopg.types.json import Json
 from shared.domain.deliveries import PlannedDelivery
 from shared.domain.destinations import DestinationId
 from shared.store import (
+    backlog,
     cancellations,
     deliveries,
     destinations,
@@ -116,7 +117,7 @@ def an_event_of(db: Db) -> Any:
 class TestScheduler:
     @pytest.mark.parametrize("limit", [0, 400])
     def test_claiming_walks_the_index_of_next_at_from_both_ends(self, db: Db, limit: int) -> None:
-        limits = {"limit": limit, "newest": 600, "share": 50}
+        limits = {"limit": limit, "newest": 600, "share": 50, "claims": 1}
 
         plan = plan_of(db, deliveries.CLAIM, {"now": None, "horizon": HORIZON, "lease": LEASE, **limits})
 
@@ -124,6 +125,9 @@ class TestScheduler:
         assert "Index Scan Backward using deliveries_next_at" in plan
         assert "Tid Scan on deliveries" in plan
         assert plan.count("Sort  ") <= 1  # of no more than the newest
+
+    def test_the_oldest_that_is_overdue_is_looked_for_at_the_end_of_the_index(self, db: Db) -> None:
+        assert "using deliveries_next_at" in plan_of(db, backlog.OLDEST_OVERDUE, {"looked_at": backlog.LOOKED_AT})
 
     def test_the_time_of_the_next_is_read_from_the_end_of_the_index(self, db: Db) -> None:
         assert "using deliveries_next_at" in plan_of(db, deliveries.FIRST, {})
