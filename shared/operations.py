@@ -10,15 +10,18 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
+from shared import metrics
 from shared.readiness import Readiness
 
 _PATIENCE = 5.0
 
 
 @asynccontextmanager
-async def serve(host: str, port: int, ready: Callable[[], Awaitable[Readiness]]) -> AsyncGenerator[None]:
+async def serve(
+    host: str, port: int, service: CollectorRegistry, ready: Callable[[], Awaitable[Readiness]]
+) -> AsyncGenerator[None]:
     """Answer on `host` and `port` until the block ends; `ready` runs on the caller's loop."""
     loop = asyncio.get_running_loop()
 
@@ -31,7 +34,7 @@ async def serve(host: str, port: int, ready: Callable[[], Awaitable[Readiness]])
         def do_GET(self) -> None:
             match self.path:
                 case "/metrics":
-                    self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest())
+                    self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics.text(service))
                 case "/health":
                     self._answer(HTTPStatus.OK, "application/json", b'{"status":"ok"}')
                 case "/ready":

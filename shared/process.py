@@ -90,12 +90,13 @@ async def repeat(
     process.
     """
     failures = 0
+    lost = metrics.CONNECTIONS_LOST.labels(loop=name)
     while not stop.is_set():
         try:
             pause = await run_once()
         except CONNECTION_LOST as error:
             failures += 1
-            metrics.CONNECTIONS_LOST.labels(loop=name).inc()
+            lost.inc()
             if failures == 1:
                 log.warning("connection.lost", loop=name, error=str(error).strip())
             ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 8))

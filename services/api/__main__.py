@@ -13,7 +13,7 @@ import uvicorn
 from services.api import app
 from services.api.context import Context
 from services.api.settings import ApiSettings
-from shared import operations, process, readiness, settings
+from shared import metrics, operations, process, readiness, settings
 from shared.store.pool import Pool, open_pool
 from shared.stream.client import open_client
 
@@ -39,7 +39,7 @@ async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
         open_pool(config.database_url, name="api", size=10, checked=True) as pool,
         open_pool(config.database_url, name="api-news", size=1) as news,
         open_client(config.redis_url) as redis,
-        operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
+        operations.serve(config.ops_host, config.ops_port, metrics.API, lambda: readiness.check(pool, redis)),
     ):
         await process.wait_for_schema(pool, stop)
         context = Context(config, pool, redis)

@@ -6,7 +6,7 @@ import asyncio
 
 from services.dispatcher import dispatcher, rescue, sender
 from services.dispatcher.settings import DispatcherSettings
-from shared import operations, process, readiness, settings
+from shared import metrics, operations, process, readiness, settings
 from shared.store.pool import open_pool
 from shared.stream.client import open_client
 
@@ -18,7 +18,7 @@ async def serve(config: DispatcherSettings, stop: asyncio.Event) -> None:
         open_client(config.redis_url) as redis,
         open_client(config.redis_url, longest_block=dispatcher.LONGEST_BLOCK.total_seconds()) as reading,
         sender.open_session(config.egress_allow) as session,
-        operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
+        operations.serve(config.ops_host, config.ops_port, metrics.DISPATCHER, lambda: readiness.check(pool, redis)),
     ):
         await process.wait_for_schema(pool, stop)
         work = dispatcher.Dispatcher(config, pool, redis, reading, session)

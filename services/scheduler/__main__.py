@@ -8,7 +8,7 @@ from datetime import timedelta
 from services.scheduler import claimer, maintenance, pauses, replays, watching
 from services.scheduler.catching_up import Pace
 from services.scheduler.settings import SchedulerSettings
-from shared import operations, process, readiness, settings
+from shared import metrics, operations, process, readiness, settings
 from shared.store.pool import Pool, open_pool
 from shared.stream import nudges
 from shared.stream.client import Redis, open_client
@@ -22,7 +22,7 @@ async def serve(config: SchedulerSettings, stop: asyncio.Event) -> None:
         open_pool(config.database_url, name="scheduler", size=5) as pool,
         open_client(config.redis_url) as redis,
         open_client(config.redis_url, longest_block=LONGEST_LISTEN.total_seconds()) as listening,
-        operations.serve(config.ops_host, config.ops_port, lambda: readiness.check(pool, redis)),
+        operations.serve(config.ops_host, config.ops_port, metrics.SCHEDULER, lambda: readiness.check(pool, redis)),
     ):
         await process.wait_for_schema(pool, stop)
         wake, pace = asyncio.Event(), Pace()

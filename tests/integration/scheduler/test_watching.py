@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from prometheus_client import REGISTRY
-
 from services.scheduler import watching
+from shared import metrics
 from shared.store import partitions
 from shared.store.clock import database_now
 from shared.store.pool import Connection, Pool
@@ -13,7 +12,7 @@ from tests.factories import HOUR, a_claimed, a_waiting, an_event, claimed_of, ut
 
 def shown(name: str, **labels: str) -> float | None:
     """Return what is shown to those who ask for metrics."""
-    return REGISTRY.get_sample_value(f"qhronos_{name}", labels)
+    return metrics.SCHEDULER.get_sample_value(f"qhronos_{name}", labels)
 
 
 async def test_the_age_of_the_oldest_overdue_delivery_is_shown(conn: Connection, pool: Pool, redis: Redis) -> None:

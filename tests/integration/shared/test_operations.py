@@ -34,7 +34,7 @@ class Process:
 @pytest_asyncio.fixture(scope="module")
 async def served() -> AsyncGenerator[Process]:
     process = Process(free_port())
-    async with operations.serve("127.0.0.1", process.port, process.ready), process.http:
+    async with operations.serve("127.0.0.1", process.port, metrics.SCHEDULER, process.ready), process.http:
         yield process
 
 
@@ -112,7 +112,7 @@ async def test_a_client_that_says_nothing_keeps_nobody_waiting(process: Process)
 async def test_the_port_is_free_again_afterwards() -> None:
     process = Process(free_port())
     async with process.http:
-        async with operations.serve("127.0.0.1", process.port, process.ready):
+        async with operations.serve("127.0.0.1", process.port, metrics.SCHEDULER, process.ready):
             assert (await process.http.get("/health")).status_code == HTTPStatus.OK
 
         with socket.create_server(("127.0.0.1", process.port)):
@@ -121,5 +121,18 @@ async def test_the_port_is_free_again_afterwards() -> None:
 
 async def test_a_port_that_is_taken_ends_the_start(process: Process) -> None:
     with pytest.raises(OSError, match="in use"):
-        async with operations.serve("127.0.0.1", process.port, process.ready):
+        async with operations.serve("127.0.0.1", process.port, metrics.SCHEDULER, process.ready):
             pass
+
+
+async def test_a_process_shows_its_own_figures_and_those_of_every_process(process: Process) -> None:
+    shown = (await process.http.get("/metrics")).text
+
+    assert "qhronos_build_info" in shown
+    assert "qhronos_oldest_overdue_seconds" in shown
+    assert "qhronos_deliveries_held" not in shown
+    assert "qhronos_http_request_seconds" not in shown
+
+
+def test_a_first_dead_letter_can_be_seen_to_rise_from_none() -> None:
+    assert b'qhronos_deliveries_finished_total{status="failed"} ' in metrics.text(metrics.DISPATCHER)
