@@ -10,11 +10,11 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-header --no-emit-index-url --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos bench lock clean
+.PHONY: help run test check chaos scale-test bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/local.stamp ## run all of Qhronos here, with its own PostgreSQL and Valkey, until Ctrl-C
 	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m deploy.local
@@ -30,6 +30,9 @@ check: $(VENV)/dev.stamp ## lint, formatting, types, import contracts
 
 chaos: $(VENV)/dev.stamp ## break one thing after the other under load, for two minutes; make chaos ARGS="--seed 1"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+scale-test: $(VENV)/dev.stamp ## replace each of eight processes under load: make scale-test ARGS="--deliveries 5000"
+	@exec $(BIN)/python -m tests.scale $(ARGS)
 
 bench: $(VENV)/dev.stamp ## measure it all, beside baselines, in about five minutes: make bench ARGS=--quick
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
