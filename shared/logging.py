@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, or readable lines on a terminal; facts in the past tense, with fields."""
+"""Logs: one JSON object a line, or a line for people; facts in the past tense, with fields."""
 
 from __future__ import annotations
 
@@ -47,11 +47,14 @@ def _json(fields: object, **_: object) -> str:
     return msgspec.json.encode(fields, enc_hook=repr).decode()
 
 
-def configure(service: str) -> None:
+def configure(service: str, *, readable: bool) -> None:
     """Send everything, also what libraries log through the standard library, to stderr."""
     atexit.register(write_out)
-    on_terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(serializer=_json)
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+        if readable
+        else structlog.processors.JSONRenderer(serializer=_json)
+    )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

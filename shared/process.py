@@ -18,6 +18,7 @@ import uvloop
 from shared import logging, metrics
 from shared.errors import QhronosError
 from shared.recurrence import TZDATA_VERSION
+from shared.settings import Environment
 from shared.store import schema
 from shared.store.pool import CONNECTION_LOST as POSTGRES_LOST
 from shared.store.pool import Pool
@@ -36,9 +37,9 @@ _OPEN_FILES = 4_096
 log = structlog.get_logger()
 
 
-def run(service: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run(service: str, env: Environment, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a process until SIGINT or SIGTERM sets the event that `main` is given."""
-    logging.configure(service)
+    logging.configure(service, readable=env == "local")
     # What is loaded stays; and to look through all that lives after every 700 new objects costs a tenth of the time.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)

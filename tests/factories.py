@@ -176,6 +176,7 @@ def due_of(event: Event | None = None, *, now: datetime = NOON, attempts: int = 
         unfinished_before=0,
         now=now,
         lease_left=60.0,
+        request_id=None,
     )
 
 

@@ -202,7 +202,7 @@ class Dispatcher:
             end = judgement.instead_of_attempt(delivery)
             if end is not None:
                 self._lanes.end(Held(delivery.occurrence_id, delivery.epoch))
-                self._results.put_nowait(Result(event_id=delivery.event_id, end=end))
+                self._results.put_nowait(Result(event_id=delivery.event_id, end=end, request_id=delivery.request_id))
                 continue
             task = asyncio.create_task(self._attempt(delivery))
             self._attempts[task] = delivery
@@ -229,7 +229,15 @@ class Dispatcher:
             attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INVALID_REQUEST, type(error).__name__)
         self._lanes.end(held, answered=destinations.is_answered(attempt))
         end, disables_event = judgement.after_attempt(due, attempt, self._random)
-        self._results.put_nowait(Result(event_id=due.event_id, end=end, attempt=attempt, disables_event=disables_event))
+        self._results.put_nowait(
+            Result(
+                event_id=due.event_id,
+                end=end,
+                attempt=attempt,
+                disables_event=disables_event,
+                request_id=due.request_id,
+            )
+        )
 
     async def _write(self) -> timedelta:
         """Write a batch of results; what could not be written is kept for the next pass."""

@@ -31,6 +31,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     end: Finished | Retried
     attempt: Attempt | None = None
     disables_event: bool = False
+    request_id: str | None = None
+    """Of the call to the API that asked for it."""
 
     @cached_property
     def claim(self) -> Held:
@@ -99,6 +101,7 @@ def _tell(result: Result, *, stale: bool) -> None:
         "occurrence_id": str(end.occurrence_id),
         "event_id": str(result.event_id),
         "epoch": end.epoch,
+        "request_id": result.request_id,
     }
     attempt = result.attempt
     if attempt:

@@ -92,6 +92,8 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """The database's clock."""
     lease_left: float
     """Seconds until another process may take the claim over."""
+    request_id: str | None
+    """Of the call to the API that made this version of the event."""
 
     @property
     def last_attempt(self) -> int:

@@ -153,7 +153,7 @@ BEGIN: LiteralString = """
                 ELSE (SELECT count(*)::integer FROM deliveries AS earlier
                        WHERE earlier.event_id = d.event_id AND earlier.scheduled_at < d.scheduled_at
                          AND earlier.recurrence_id IS NOT NULL AND NOT earlier.replay) END,
-           clock_timestamp(), extract(epoch FROM d.next_at - clock_timestamp())::float8
+           clock_timestamp(), extract(epoch FROM d.next_at - clock_timestamp())::float8, v.request_id
       FROM begun AS d
       JOIN event_versions AS v ON v.event_id = d.event_id AND v.version = d.event_version
       LEFT JOIN event_overrides AS o ON o.event_id = d.event_id AND o.recurrence_id = d.recurrence_id
@@ -310,12 +310,13 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             unfinished_before=unfinished_before,
             now=now,
             lease_left=lease_left,
+            request_id=request_id,
         )
         for (
             occurrence_id, epoch, event_id, event_version, status, content, webhook_url, hmac_secret,
             previous_secrets, due_at, scheduled_at, recurrence_id, attempts, attempts_before, missed_count, catch_up,
             replay, round_at, metadata,
-            unfinished_before, now, lease_left,
+            unfinished_before, now, lease_left, request_id,
         ) in await cursor.fetchall()
     ]  # fmt: skip
 
