@@ -45,6 +45,7 @@ lock: $(VENV)/made.stamp ## write deploy/requirements/*.txt anew; ARGS=--upgrade
 	done
 	@$(COMPILE) --extra api --extra scheduler --extra dispatcher --extra local \
 		--constraints $(LOCKS)/dev.txt --output-file $(LOCKS)/local.txt
+	@$(COMPILE) --extra traces --constraints $(LOCKS)/dev.txt --output-file $(LOCKS)/traces.txt
 	@! grep -nE '://|file:|^-| @ ' $(LOCKS)/*.txt || { echo "a lock file names a place instead of a version"; exit 1; }
 
 clean: ## remove .venv and caches; the data of the local run (.qhronos) stays

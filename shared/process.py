@@ -15,10 +15,10 @@ from datetime import timedelta
 import structlog
 import uvloop
 
-from shared import logging, metrics
+from shared import logging, metrics, tracing
 from shared.errors import QhronosError
 from shared.recurrence import TZDATA_VERSION
-from shared.settings import Environment
+from shared.settings import Settings
 from shared.store import schema
 from shared.store.pool import CONNECTION_LOST as POSTGRES_LOST
 from shared.store.pool import Pool
@@ -37,15 +37,16 @@ _OPEN_FILES = 4_096
 log = structlog.get_logger()
 
 
-def run(service: str, env: Environment, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run(service: str, config: Settings, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a process until SIGINT or SIGTERM sets the event that `main` is given."""
-    logging.configure(service, readable=env == "local")
+    logging.configure(service, readable=config.env == "local")
     # What is loaded stays; and to look through all that lives after every 700 new objects costs a tenth of the time.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
     _allow_connections()
     log.info("process.started", version=VERSION, tzdata=TZDATA_VERSION)
     try:
+        tracing.configure(service, config.traces_url, config.traces_share)
         uvloop.run(_until_signalled(main))
     except QhronosError as error:
         log.error("process.refused_to_start", reason=str(error))  # noqa: TRY400 - the reason is the whole story

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Literal, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
 import msgspec
 from dotenv import dotenv_values
+from msgspec import Meta
 
 from shared.domain import durations
 
@@ -40,6 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process knows."""
 
     env: Environment = "production"
+    traces_url: Annotated[str, Meta(pattern=r"^https?://")] | None = None
+    """Of a collector that takes OTLP over HTTP; None: no traces."""
+    traces_share: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Of all occurrences, how many are traced."""
 
     def __repr__(self) -> str:
         """Show none of the secrets, and none of the URLs, which may hold passwords."""

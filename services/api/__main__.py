@@ -94,7 +94,7 @@ async def _sync(context: Context, news: Pool) -> timedelta:
 def main() -> None:
     """Start the API."""
     config = settings.load(ApiSettings)
-    process.run("api", config.env, lambda stop: serve(config, stop))
+    process.run("api", config, lambda stop: serve(config, stop))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from services.api.batches import turns
 from services.api.callers import Caller
 from services.api.context import Context
 from services.api.drafts import Draft
-from shared import planning
+from shared import planning, tracing
 from shared.domain.content import Timing
 from shared.domain.events import Event
 from shared.domain.ids import EventId, event_id_at
@@ -19,6 +19,7 @@ from shared.errors import AlreadyExists
 from shared.store import creations
 from shared.store.creations import Creation
 from shared.store.pool import Connection
+from shared.tracing import Kind, Span
 
 
 class NewEvents(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +53,32 @@ async def create(
         raise AlreadyExists(
             {f"{place}/external_id": created.taken[id_] for id_, place in places if id_ in created.taken}
         )
+    _trace(made, now)
     return NewEvents(
         events=[creation.event for creation in made],
         similar=created.similar,
         due_at=min((creation.first.scheduled_at for creation in made if creation.first is not None), default=None),
     )
+
+
+def _trace(made: Sequence[Creation], now: datetime) -> None:
+    """Begin the traces of single deliveries with the call that asks for them; those of a recurrence begin later."""
+    request = tracing.CURRENT.get()
+    if request is None:
+        return
+    for first in (creation.first for creation in made):
+        if first is not None and not first.chained:
+            tracing.tell(
+                Span(
+                    name="delivery.planned",
+                    kind=Kind.INTERNAL,
+                    place=tracing.place_of_plan(first.occurrence_id),
+                    links=(request,),
+                    begun_at=now,
+                    ended_at=now,
+                    attributes={"qhronos.event_id": str(first.event_id)},
+                )
+            )
 
 
 def beginning(timing: Timing, now: datetime) -> datetime:

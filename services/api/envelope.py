@@ -6,8 +6,10 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
-from datetime import timedelta
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
@@ -15,7 +17,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from services.api import problems
-from shared import metrics
+from shared import metrics, tracing
+from shared.tracing import Kind, Span
 
 LONGEST_REQUEST = timedelta(seconds=20)
 """A server that is frozen rather than gone answers no query and refuses none."""
@@ -39,7 +42,7 @@ class Envelope:
         headers = dict(scope["headers"])
         answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")), _more_headers(scope))
         begun = time.perf_counter()
-        with bound_contextvars(request_id=answer.request_id):
+        with bound_contextvars(request_id=answer.request_id), _traced(scope, headers, answer):
             try:
                 await self._serve_in_time(scope, receive, answer)
             finally:
@@ -79,6 +82,40 @@ class _Answer:
 def _more_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the list to which headers of the answer may be added, whoever will send it."""
     return cast("MutableMapping[str, Any]", scope).setdefault("state", {}).setdefault("answer_headers", [])
+
+
+@contextmanager
+def _traced(scope: Scope, headers: Mapping[bytes, bytes], answer: _Answer) -> Generator[None]:
+    """Let the request be a span, of the caller's trace where it names one."""
+    if not tracing.is_on():
+        yield
+        return
+    parent = tracing.read_traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
+    place, begun_at = tracing.place_of_request(parent), datetime.now(UTC)
+    before = tracing.CURRENT.set(place)
+    try:
+        yield
+    finally:
+        tracing.CURRENT.reset(before)
+        details = cast("MutableMapping[str, Any]", scope)
+        method, route = str(details["method"]), str(details.get("path_template") or "unknown")
+        tracing.tell(
+            Span(
+                name=f"{method} {route}",
+                kind=Kind.SERVER,
+                place=place,
+                parent=parent,
+                begun_at=begun_at,
+                ended_at=datetime.now(UTC),
+                attributes={
+                    "http.request.method": method,
+                    "http.route": route,
+                    "http.response.status_code": answer.status,
+                    "qhronos.request_id": answer.request_id,
+                },
+                error=f"answered {answer.status}" if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
+            )
+        )
 
 
 def _tell(scope: Scope, status: int, *, seconds: float) -> None:

@@ -30,7 +30,7 @@ async def serve(config: DispatcherSettings, stop: asyncio.Event) -> None:
 def main() -> None:
     """Start the dispatcher."""
     config = settings.load(DispatcherSettings)
-    process.run("dispatcher", config.env, lambda stop: serve(config, stop))
+    process.run("dispatcher", config, lambda stop: serve(config, stop))
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ import aiohttp
 import msgspec
 import structlog
 
-from services.dispatcher import judgement, results, sender
+from services.dispatcher import judgement, results, sender, spans
 from services.dispatcher.breakers import Breakers
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.lanes import Lanes
 from services.dispatcher.request import request_of, secrets_of
 from services.dispatcher.results import Result
 from services.dispatcher.settings import DispatcherSettings
-from shared import metrics, process
+from shared import metrics, process, tracing
 from shared.domain import destinations, durations
 from shared.domain.attempts import Attempt, Outcome
 from shared.domain.deliveries import DueDelivery, Held
@@ -218,6 +218,8 @@ class Dispatcher:
             secrets = secrets_of(due, self._seals, default=self._config.default_hmac_secret)
             request = request_of(due, now=started_at, secrets=secrets)
             attempt = await sender.send(self._session, request, due, within=timeout, started_at=started_at)
+            if tracing.is_on():
+                tracing.tell(spans.of_attempt(request, due, attempt))
         except asyncio.CancelledError:
             attempt = _unanswered(due, started_at, self._clock.now(), Outcome.INTERRUPTED, "the dispatcher had to stop")
         except SecretUnreadable as error:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from random import getrandbits
 
 import msgspec
 
-from shared import recurrence, signing
+from shared import recurrence, signing, tracing
 from shared.domain import payload
 from shared.domain.content import Method
 from shared.domain.deliveries import DueDelivery
 from shared.sealing import Seals
+from shared.tracing import Place
 from shared.version import VERSION
 
 USER_AGENT = f"Qhronos/{VERSION}"
@@ -27,6 +27,8 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
     own_headers: dict[str, str] = {}
     """Those of the event among them."""
     body: bytes
+    place: Place
+    """In the trace of the occurrence."""
 
 
 def secrets_of(due: DueDelivery, seals: Seals, *, default: str) -> list[str]:
@@ -43,6 +45,7 @@ def request_of(due: DueDelivery, *, now: datetime, secrets: Sequence[str]) -> We
     body = payload.body_of(due, recurrence.zone_of)
     timestamp = int(now.timestamp())
     message_id = str(due.occurrence_id)
+    place = tracing.place_of_attempt(due.occurrence_id)
     own = {name.lower(): value for name, value in due.content.headers.items()}
     headers = {
         "content-type": "application/json",
@@ -54,9 +57,13 @@ def request_of(due: DueDelivery, *, now: datetime, secrets: Sequence[str]) -> We
         "webhook-signature": " ".join(signing.standard_signature(s, message_id, timestamp, body) for s in secrets),
         "x-qhronos-signature": signing.body_signature(secrets[0], body),
         "x-qhronos-attempt": str(due.attempts + 1),
-        # One trace for all attempts of an occurrence (W3C Trace Context, level 1).
-        "traceparent": f"00-{due.occurrence_id.hex}-{getrandbits(64):016x}-01",
+        "traceparent": place.header(sampled=tracing.is_sampled(place.trace_id)),
     }
     return WebhookRequest(
-        method=due.content.method, url=due.webhook_url, headers=headers, own_headers=due.content.headers, body=body
+        method=due.content.method,
+        url=due.webhook_url,
+        headers=headers,
+        own_headers=due.content.headers,
+        body=body,
+        place=place,
     )

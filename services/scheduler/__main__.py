@@ -52,7 +52,7 @@ async def _listen(redis: Redis, wake: asyncio.Event, stop: asyncio.Event) -> tim
 def main() -> None:
     """Start the scheduler."""
     config = settings.load(SchedulerSettings)
-    process.run("scheduler", config.env, lambda stop: serve(config, stop))
+    process.run("scheduler", config, lambda stop: serve(config, stop))
 
 
 if __name__ == "__main__":

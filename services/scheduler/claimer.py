@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from services.scheduler import catching_up
 from services.scheduler.catching_up import Pace
-from shared import metrics, planning
+from shared import metrics, planning, tracing
 from shared.domain import epochs
 from shared.domain.deliveries import ClaimedDelivery
 from shared.store import deliveries, events
@@ -16,6 +16,7 @@ from shared.store.deliveries import Newest
 from shared.store.pool import Connection, Pool
 from shared.stream import deliveries as stream
 from shared.stream.client import Redis
+from shared.tracing import Kind, Span
 
 BATCH = 400
 NEWEST = Newest(600, share=50)
@@ -54,12 +55,39 @@ async def run_once(pool: Pool, redis: Redis, pace: Pace) -> timedelta:
         metrics.LEASES_EXPIRED.inc(sum(each.after_lease for each in due))
         if claimed and not await _publish(conn, redis, sorted(claimed, key=lambda claim: claim.due_at)):
             return LONGEST_SLEEP
+        _trace(claimed)
         if not has_room:
             return FULL_STREAM_SLEEP
         if len(claimed) >= BATCH:
             return timedelta(0)
         until_next = await deliveries.until_next(conn)
     return LONGEST_SLEEP if until_next is None else min(LONGEST_SLEEP, max(SHORTEST_SLEEP, until_next))
+
+
+def _trace(claimed: list[ClaimedDelivery]) -> None:
+    """Let each claim be a span, of which attempts are the children."""
+    if not tracing.is_on():
+        return
+    now = datetime.now(UTC)
+    for each in claimed:
+        asked_for = each.by_timing and not each.chained
+        tracing.tell(
+            Span(
+                name="delivery.claimed",
+                kind=Kind.PRODUCER,
+                place=tracing.place_of_claim(each.occurrence_id, each.epoch),
+                parent=tracing.place_of_plan(each.occurrence_id) if asked_for else None,
+                begun_at=each.claimed_at,
+                ended_at=max(now, each.claimed_at),
+                attributes={
+                    "messaging.system": "redis",
+                    "messaging.destination.name": stream.STREAM,
+                    "qhronos.event_id": str(each.event_id),
+                    "qhronos.occurrence_id": str(each.occurrence_id),
+                    "qhronos.epoch": each.epoch,
+                },
+            )
+        )
 
 
 async def _claim(conn: Connection, *, has_room: bool) -> list[ClaimedDelivery]:

@@ -76,6 +76,8 @@ class Stack:
         self.database_url = database_url
         self._urls = {"QHRONOS_DATABASE_URL": database_url, "QHRONOS_REDIS_URL": redis_url}
         self._folder = folder
+        self.settings: dict[str, str] = {}
+        """Of the processes that are started from now on, beside those that all of them have."""
         self.api_port = free_port()
         self._session: aiohttp.ClientSession | None = None
         self.started: list[Process] = []
@@ -115,6 +117,7 @@ class Stack:
             "QHRONOS_DATA_DIR": str(self._folder),
             "QHRONOS_RATE_LIMIT_BUCKET": "1000000",
             "QHRONOS_RATE_LIMIT_REFILL": "10000",
+            **self.settings,
         }
         given = {"QHRONOS_MASTER_TOKEN": MASTER, "QHRONOS_JWT_SECRET": SIGNING_KEY, **self._urls}
         environment = settings.environment_of(name, values, settings.settings_from(values), given)
