@@ -130,6 +130,10 @@ class Databases:
         """Return the URL of a new database without a schema, for tests of the migrations."""
         return self.url(self._create(str(next(self._numbers)), of="template0"))
 
+    def copy(self, url: str) -> str:
+        """Return the URL of a copy of a database to which nobody is connected."""
+        return self.url(self._create(str(next(self._numbers)), of=urlsplit(url).path.removeprefix("/")))
+
     def drop(self, url: str) -> None:
         """Drop a database that `create` or `create_empty` made; whoever is still connected loses its connection."""
         name = urlsplit(url).path.removeprefix("/")
