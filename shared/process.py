@@ -27,10 +27,11 @@ from shared.version import VERSION
 
 CONNECTION_LOST = (*POSTGRES_LOST, RedisError)
 """What a loop waits out: also a Redis that refuses, as a replica, one that loads or one that is full does."""
+LONGEST_STOP = 25.0
+"""Seconds that a process takes to stop at most: whoever runs it must not kill it sooner."""
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
-_LONGEST_STOP = 25.0
 _NEW_OBJECTS = 50_000
 _OPEN_FILES = 4_096
 
@@ -69,7 +70,7 @@ async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[None]]) -> 
 
     def begin_to_stop() -> None:
         stop.set()
-        loop.call_later(_LONGEST_STOP, _give_up)
+        loop.call_later(LONGEST_STOP, _give_up)
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, begin_to_stop)
@@ -78,7 +79,7 @@ async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[None]]) -> 
 
 def _give_up() -> None:
     """End a process that a frozen server keeps from stopping; what it holds is left to the leases."""
-    log.error("process.stopped_hard", after_s=_LONGEST_STOP)
+    log.error("process.stopped_hard", after_s=LONGEST_STOP)
     logging.write_out()
     os._exit(1)
 
