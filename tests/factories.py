@@ -15,7 +15,7 @@ from shared.domain.content import Content, Retry, Timing
 from shared.domain.deliveries import ClaimedDelivery, DueDelivery, Held, PlannedDelivery
 from shared.domain.destinations import destination_of
 from shared.domain.events import Event
-from shared.domain.ids import EventId, OccurrenceId, event_id_at, occurrence_id_of
+from shared.domain.ids import ChainId, EventId, OccurrenceId, event_id_at, occurrence_id_of
 from shared.domain.secrets import EventSecrets
 from shared.store import creations, deliveries, planned_deliveries
 from shared.store.creations import Creation
@@ -158,6 +158,7 @@ def due_of(event: Event | None = None, *, now: datetime = NOON, attempts: int = 
         occurrence_id=planned.occurrence_id,
         epoch=1,
         event_id=event.id,
+        chain_id=ChainId(event.id),
         event_version=event.version,
         event_status=event.status,
         content=event.content,

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from shared import recurrence, signing, tracing
-from shared.domain import payload
+from shared.domain import chains, payload
 from shared.domain.content import Method
 from shared.domain.deliveries import DueDelivery
 from shared.sealing import Seals
@@ -58,6 +58,7 @@ def request_of(due: DueDelivery, *, now: datetime, secrets: Sequence[str]) -> We
         "x-qhronos-signature": signing.body_signature(secrets[0], body),
         "x-qhronos-attempt": str(due.attempts + 1),
         "traceparent": place.header(sampled=tracing.is_sampled(place.trace_id)),
+        chains.HEADER: chains.tracestate_of(due.chain_id),
     }
     return WebhookRequest(
         method=due.content.method,

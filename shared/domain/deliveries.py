@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.content import Content, Json
 from shared.domain.destinations import DestinationId
 from shared.domain.events import EventStatus
-from shared.domain.ids import EventId, OccurrenceId
+from shared.domain.ids import ChainId, EventId, OccurrenceId
 from shared.domain.secrets import EventSecrets
 
 FinalStatus = Literal["delivered", "failed", "expired", "cancelled", "missed", "skipped"]
@@ -66,6 +66,7 @@ class DueDelivery(msgspec.Struct, frozen=True, kw_only=True):
     occurrence_id: OccurrenceId
     epoch: int
     event_id: EventId
+    chain_id: ChainId
     event_version: int
     event_status: EventStatus
     content: Content

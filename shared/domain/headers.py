@@ -10,6 +10,7 @@ import re
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _OURS = ("webhook-", "x-qhronos-")
+_OF_THE_TRACE = frozenset({"traceparent", "tracestate"})
 _OF_THE_CONNECTION = frozenset(
     {
         "host", "content-length", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect",
@@ -30,7 +31,7 @@ def is_value(value: str) -> bool:
 def is_reserved(name: str) -> bool:
     """Tell whether a header is the service's to set."""
     lower = name.lower()
-    return shapes_the_connection(name) or lower == "traceparent" or lower.startswith(_OURS)
+    return shapes_the_connection(name) or lower in _OF_THE_TRACE or lower.startswith(_OURS)
 
 
 def shapes_the_connection(name: str) -> bool:

@@ -15,6 +15,7 @@ from uuid import UUID
 EventId = NewType("EventId", UUID)
 OccurrenceId = NewType("OccurrenceId", UUID)
 TokenId = NewType("TokenId", UUID)
+ChainId = NewType("ChainId", UUID)
 
 _RANDOM_BITS = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from psycopg.types.json import Json
 
 from shared.domain.deliveries import PlannedDelivery
 from shared.domain.events import Event
-from shared.domain.ids import EventId
+from shared.domain.ids import ChainId, EventId
 from shared.store import audit, planned_deliveries
 from shared.store.pool import Connection
 
@@ -24,6 +24,8 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
     hmac_secret: str | None = None
     """As it is stored: sealed."""
     first: PlannedDelivery | None = None
+    chain_id: ChainId | None = None
+    """The delivery chain that it was created in."""
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,15 +40,16 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
 # An event that is not written, for its external_id is in use, gets neither a version nor a delivery.
 NEW: LiteralString = """
     WITH given AS (
-        SELECT id, name, tags, webhook_url, schedule, external_id, hmac_secret, created_by, created_at, content
+        SELECT id, name, tags, webhook_url, schedule, external_id, hmac_secret, created_by, chain_id, created_at,
+               content
           FROM json_to_recordset(%(events)s::json)
             AS given(id uuid, name text, tags text[], webhook_url text, schedule text, external_id text,
-                     hmac_secret text, created_by text, created_at timestamptz, content json)
+                     hmac_secret text, created_by text, chain_id uuid, created_at timestamptz, content json)
     ), event AS (
         INSERT INTO events (id, version, name, tags, webhook_url, external_id, likeness,
-                            hmac_secret, created_by, created_at, updated_at)
+                            hmac_secret, created_by, chain_id, created_at, updated_at)
         SELECT id, 1, name, tags, webhook_url, external_id, likeness_of(name, webhook_url, schedule),
-               hmac_secret, created_by, created_at, created_at
+               hmac_secret, created_by, chain_id, created_at, created_at
           FROM given
          ORDER BY external_id      -- so that no two batches wait for each other
             ON CONFLICT (created_by, external_id) WHERE external_id IS NOT NULL AND status <> 'deleted' DO NOTHING
@@ -118,6 +121,7 @@ def _row(creation: Creation) -> dict[str, object]:
         "external_id": content.external_id,
         "hmac_secret": creation.hmac_secret,
         "created_by": event.created_by,
+        "chain_id": creation.chain_id,
         "created_at": event.created_at,
         "content": content,
     }

@@ -143,9 +143,10 @@ BEGIN: LiteralString = """
            AND d.next_at > clock_timestamp()
            AND e.id = d.event_id
      RETURNING d.*, e.status AS event_status, e.webhook_url AS event_webhook_url, e.hmac_secret,
-               e.previous_secrets
+               e.previous_secrets, e.chain_id
     )
-    SELECT d.occurrence_id, d.epoch, d.event_id, d.event_version, d.event_status, v.content,
+    SELECT d.occurrence_id, d.epoch, d.event_id, coalesce(d.chain_id, d.event_id), d.event_version,
+           d.event_status, v.content,
            coalesce(o.webhook_url, d.event_webhook_url), d.hmac_secret, d.previous_secrets, d.due_at,
            d.scheduled_at, d.recurrence_id, d.attempts, d.attempts_before, d.missed_count, d.catch_up, d.replay,
            coalesce(d.replay_at, d.scheduled_at), coalesce(d.metadata, o.metadata),
@@ -292,6 +293,7 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             occurrence_id=occurrence_id,
             epoch=epoch,
             event_id=event_id,
+            chain_id=chain_id,
             event_version=event_version,
             event_status=status,
             content=msgspec.json.decode(content, type=Content),
@@ -313,7 +315,7 @@ async def begin(conn: Connection, held: Sequence[Held]) -> list[DueDelivery]:
             request_id=request_id,
         )
         for (
-            occurrence_id, epoch, event_id, event_version, status, content, webhook_url, hmac_secret,
+            occurrence_id, epoch, event_id, chain_id, event_version, status, content, webhook_url, hmac_secret,
             previous_secrets, due_at, scheduled_at, recurrence_id, attempts, attempts_before, missed_count, catch_up,
             replay, round_at, metadata,
             unfinished_before, now, lease_left, request_id,

@@ -8,8 +8,10 @@ import pytest
 
 from shared.domain.deliveries import Finished, Held
 from shared.domain.events import Event
+from shared.domain.ids import ChainId
 from shared.domain.secrets import EventSecrets, PreviousSecret
-from shared.store import deliveries, events, secrets
+from shared.store import creations, deliveries, events, secrets
+from shared.store.creations import Creation
 from shared.store.deliveries import LEASE
 from shared.store.pool import Connection, Pool
 from tests.factories import (
@@ -45,6 +47,17 @@ class TestBegin:
         assert (due.attempts, due.missed_count, due.catch_up, due.replay, due.metadata) == (0, 0, False, False, None)
         assert abs(due.now - utc_now()) < MINUTE
         assert 0 < due.lease_left <= LEASE.total_seconds()
+
+    async def test_a_delivery_is_of_its_events_chain_and_of_one_of_its_own_where_the_event_is_of_none(
+        self, conn: Connection
+    ) -> None:
+        beginning, member = await an_event(conn), event_of()
+        await creations.insert(conn, [Creation(event=member, chain_id=ChainId(beginning.id))])
+        claims = [await a_claimed(conn, event) for event in (beginning, member)]
+
+        begun = await deliveries.begin(conn, [held_by(claim) for claim in claims])
+
+        assert {due.event_id: due.chain_id for due in begun} == {beginning.id: beginning.id, member.id: beginning.id}
 
     async def test_a_claim_begins_once(self, conn: Connection) -> None:
         claim = await a_begun(conn, await an_event(conn))

@@ -151,7 +151,8 @@ def test_an_operator_can_allow_networks() -> None:
         "host", "Host", "HOST", "content-length", "webhook-id", "Webhook-Anything", "x-qhronos-attempt",
         "X-Qhronos-New",
         "connection", "Keep-Alive", "proxy-authenticate", "Proxy-Authorization", "te", "trailer", "transfer-encoding",
-        "upgrade", "Proxy-Anything", "expect", "TraceParent", "", "a b", "a:b", "a\r\nb", "größe", "a" * 129, "x(y)",
+        "upgrade", "Proxy-Anything", "expect", "TraceParent", "TraceState",
+        "", "a b", "a:b", "a\r\nb", "größe", "a" * 129, "x(y)",
     ],
 )  # fmt: skip
 def test_a_header_that_is_ours_or_none_is_refused(name: str) -> None:

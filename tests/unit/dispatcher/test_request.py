@@ -5,6 +5,7 @@ import hmac
 import re
 from datetime import timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from services.dispatcher.request import request_of, secrets_of
 from shared import signing
 from shared.domain import payload
+from shared.domain.ids import ChainId
 from shared.domain.secrets import EventSecrets, PreviousSecret
 from shared.errors import SecretUnreadable
 from shared.recurrence import zone_of
@@ -28,7 +30,7 @@ def test_the_request_has_the_headers_that_are_promised() -> None:
 
     request = request_of(due, now=NOON + 7 * SECOND, secrets=[DEFAULT])
 
-    signed = {"webhook-signature", "x-qhronos-signature", "traceparent"}
+    signed = {"webhook-signature", "x-qhronos-signature", "traceparent", "tracestate"}
     assert {name: value for name, value in request.headers.items() if name not in signed} == {
         "content-type": "application/json",
         "user-agent": f"Qhronos/{VERSION}",
@@ -111,7 +113,7 @@ def test_headers_of_the_event_are_sent_along_and_may_change_the_content_type() -
     assert [name for name in request.headers if name != name.lower()] == []
 
 
-@pytest.mark.parametrize("name", ["Webhook-ID", "webhook-signature", "X-Qhronos-Signature", "X-Qhronos-Attempt"])
+@pytest.mark.parametrize("name", ["Webhook-ID", "webhook-signature", "X-Qhronos-Signature", "TraceState"])
 def test_headers_of_the_event_never_replace_ours(name: str) -> None:
     due = due_of(event_of(msgspec.structs.replace(content_of(), headers={name: "forged"})))
 
@@ -126,6 +128,15 @@ def test_every_attempt_is_a_span_of_its_own_in_the_trace_of_the_occurrence() -> 
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", first)
     assert first.split("-")[1] == second.split("-")[1] == due.occurrence_id.hex
     assert first != second
+
+
+def test_the_chain_of_the_delivery_is_named_as_w3c_trace_context_writes_it() -> None:
+    chain = ChainId(UUID("01a20ed0-e621-79f5-9ce6-de4d6480a891"))
+    due = msgspec.structs.replace(due_of(), chain_id=chain)
+
+    request = request_of(due, now=NOON, secrets=[DEFAULT])
+
+    assert request.headers["tracestate"] == "qhronos=01a20ed0e62179f59ce6de4d6480a891"
 
 
 def test_a_retry_keeps_its_id_and_its_body_signature_follows_the_body() -> None:
