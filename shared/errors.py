@@ -20,7 +20,7 @@ QhronosError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -99,8 +99,10 @@ class Forbidden(QhronosError):
 
     code = "forbidden"
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, errors: Sequence[FieldError] = ()) -> None:
+        """`errors` name what stands in the way."""
         super().__init__(message)
+        self.errors = list(errors)
         if code:
             self.code = code
 
@@ -157,9 +159,10 @@ class QuotaExceeded(QhronosError):
 
     code = "quota_exceeded"
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        """`retry_after` is in seconds."""
+    def __init__(self, message: str, *, retry_after: int, errors: Sequence[FieldError] = ()) -> None:
+        """`retry_after` is in seconds; `errors` name what stands in the way."""
         super().__init__(message)
+        self.errors = list(errors)
         self.retry_after = retry_after
 
 

@@ -60,6 +60,8 @@ async def update(
         if after.content.timing != before.content.timing:
             starts_anew = after.content.timing.start_at != before.content.timing.start_at
             after, next_at = await replan(conn, before, after, from_start=starts_anew)
+        if after.status == "active":
+            await context.quotas.require_revival(conn, caller, before)
         if "webhook_url" in fields:
             await planned_deliveries.redirect_event(conn, event_id, destination_of(after.content.webhook_url))
         await events.change(conn, after, change="updated", fields=fields, by=caller.sub)

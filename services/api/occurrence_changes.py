@@ -58,6 +58,8 @@ async def replay(context: Context, occurrence_id: OccurrenceId, *, caller: Calle
         if not await replays.start(conn, [occurrence_id]):
             raise Conflict(f"The occurrence {occurrence_id} is not finished.", code="occurrence_unfinished")
         if found.scheduled_at > context.clock.now():
+            if event.status == "completed":
+                await context.quotas.require_revival(conn, caller, event)
             await events.revive(conn, event.id)
         await _write_down(conn, "occurrence.replayed", found, caller)
         replayed = await occurrences.get(conn, occurrence_id, sight=EVERYTHING)

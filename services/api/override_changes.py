@@ -59,6 +59,8 @@ async def put(
         await audit.write(conn, entry)
         changed = msgspec.structs.replace(event, overrides={**event.overrides, key: after})
         next_at = await _replan(conn, changed, found, before, now=now)
+        if next_at is not None:
+            await _revive(context, conn, event, caller)
     await _settle(context, event_id, next_at)
     return stored
 
@@ -87,6 +89,8 @@ async def drop(context: Context, event_id: EventId, recurrence_id: str, *, calle
             raise _due(found)
         rest = {name: override for name, override in event.overrides.items() if name != key}
         next_at = await _replan(conn, msgspec.structs.replace(event, overrides=rest), found, before, now=now)
+        if next_at is not None:
+            await _revive(context, conn, event, caller)
     await _settle(context, event_id, next_at)
 
 
@@ -180,9 +184,13 @@ async def _replan(
     if found.original_at > now and await planned_deliveries.pull_back(conn, event.id, found.original_at):
         chained = await planning.plan_next(conn, [(plan, found.original_at - datetime.resolution)])
         next_at = min((at for at in (next_at, chained.get(event.id)) if at is not None), default=None)
-    if next_at is not None:
-        await events.revive(conn, event.id)
     return next_at
+
+
+async def _revive(context: Context, conn: Connection, event: Event, caller: Caller) -> None:
+    """Let an event be active, whose occurrences to come are some more now."""
+    await context.quotas.require_revival(conn, caller, event)
+    await events.revive(conn, event.id)
 
 
 async def _settle(context: Context, event_id: EventId, next_at: datetime | None) -> None:

@@ -44,6 +44,7 @@ async def resume(context: Context, event_id: EventId, wish: ResumeFrom, *, calle
             return before
         if before.status == "completed":
             raise Conflict("The event is completed.", code="event_completed")
+        await context.quotas.require_revival(conn, caller, before)
         since = await events.stopped_at(conn, event_id) or before.updated_at
         now = context.clock.now()
         after = await resuming.resume(conn, before, since=since, now=now, wish=wish, by=caller.sub)

@@ -127,7 +127,7 @@ async def send(response: Response[Problem], send: Send) -> None:
 
 def _fields(error: errors.QhronosError) -> list[FieldError]:
     match error:
-        case errors.Invalid() | errors.AlreadyExists():
+        case errors.Invalid() | errors.AlreadyExists() | errors.Forbidden() | errors.QuotaExceeded():
             return error.errors
         case errors.InvalidSchedule():
             return [error.at("/schedule")]

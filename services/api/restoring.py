@@ -37,6 +37,8 @@ async def restore(context: Context, event_id: EventId, number: int, *, caller: C
             after = await _revived(conn, after, now=now)
         if before.status == "deleted" or content.timing != before.content.timing:
             after, next_at = await changes.replan(conn, before, after)
+        if after.status == "active":
+            await context.quotas.require_revival(conn, caller, before)
         if "webhook_url" in fields:
             await planned_deliveries.redirect_event(conn, event_id, destination_of(content.webhook_url))
         await events.change(conn, after, change="restored", fields=fields, by=caller.sub)

@@ -29,7 +29,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     rate_limit_refill: Annotated[float, Meta(ge=0.001, le=10_000)] = 10
     """How many per second."""
     quota_active_events: int = 100_000
-    """How many active events one `sub` may have when it creates more; the master may have any number."""
+    """How many active events one `sub` may have when it creates or revives more; the master may have any number."""
     quota_creates_per_minute: int = 6000
     """How many events one `sub` may create in a minute."""
     api_host: str = "127.0.0.1"

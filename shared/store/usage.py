@@ -1,11 +1,27 @@
-"""How much of the service a `sub` uses."""
+"""How much of the service a `sub` uses, and which of its events it could do without."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import LiteralString
 
+import msgspec
+
+from shared.domain.ids import EventId
+from shared.store import sight as sights
 from shared.store.pool import Connection
+from shared.store.sight import Sight
+
+MOST_NAMED = 10
+
+
+class Alike(msgspec.Struct, frozen=True):
+    """Active events that do the same, and the oldest of them."""
+
+    number: int
+    id: EventId
+    name: str
+
 
 ACTIVE_EVENTS: LiteralString = """
     SELECT count(*)
@@ -15,6 +31,20 @@ ACTIVE_EVENTS: LiteralString = """
 CREATED_SINCE: LiteralString = """
     SELECT count(*), min(created_at) FROM events WHERE created_by = %(sub)s AND created_at > %(since)s
 """
+
+LARGEST: LiteralString = """
+    SELECT alike.number, oldest.id, oldest.name
+      FROM (SELECT e.likeness, count(*) AS number FROM events AS e
+             WHERE e.created_by = %(sub)s AND e.status = 'active'
+"""
+OLDEST: LiteralString = """
+             GROUP BY e.likeness
+             ORDER BY number DESC
+             LIMIT %(limit)s) AS alike,
+           LATERAL (SELECT e.id, e.name FROM events AS e
+                     WHERE e.created_by = %(sub)s AND e.likeness = alike.likeness AND e.status = 'active'
+"""
+LARGEST_FIRST: LiteralString = " ORDER BY e.id LIMIT 1) AS oldest ORDER BY alike.number DESC, oldest.id"
 
 
 async def active_events(conn: Connection, sub: str, *, at_most: int) -> int:
@@ -29,3 +59,11 @@ async def created_since(conn: Connection, sub: str, since: datetime) -> tuple[in
     cursor = await conn.execute(CREATED_SINCE, {"sub": sub, "since": since}, binary=True)
     [(found, first_at)] = await cursor.fetchall()
     return found, first_at
+
+
+async def most_alike(conn: Connection, sub: str, *, sight: Sight) -> list[Alike]:
+    """Return which active events of a sub there are most of, within a sight. Every one of them is looked at."""
+    condition, seen = sights.condition(sight)
+    statement = LARGEST + condition + OLDEST + condition + LARGEST_FIRST
+    cursor = await conn.execute(statement, {"sub": sub, "limit": MOST_NAMED, **seen}, binary=True)
+    return [Alike(*row) for row in await cursor.fetchall()]
