@@ -111,7 +111,15 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ]
     method: Method = "POST"
-    headers: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = {}
+    headers: Annotated[
+        dict[str, Annotated[str, Meta(max_length=4096)]],
+        Meta(
+            max_length=32,
+            description="Sent along, but for what the service sets: `webhook-*`, `x-qhronos-*`, `traceparent`, "
+            "`tracestate`, and what shapes the connection.",
+            examples=[{"x-team": "billing"}],
+        ),
+    ] = {}
     body: Annotated[
         Json,
         Meta(

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from services.api.revocations import Revocations
+from shared.domain.ids import ChainId
 from shared.domain.tokens import Access, Token
 from shared.errors import Forbidden, Unauthenticated
 from shared.store.sight import Sight
@@ -55,6 +56,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scope: tuple[str, ...] = ("*",)
     expires_at: datetime | None = None
     token_id: str | None = None
+    chain_id: ChainId | None = None
+    """The delivery chain in which the request was sent."""
 
     def require(self, permission: Permission) -> None:
         """Raise Forbidden unless the access suffices."""

@@ -20,6 +20,7 @@ from services.api.limiter import Limiter
 from services.api.quotas import Quotas
 from services.api.revocations import Revocations
 from services.api.settings import ApiSettings
+from shared.domain import chains
 from shared.domain.content import Json
 from shared.domain.limits import Limit
 from shared.errors import NotFound, Unauthenticated, UnsupportedMediaType
@@ -76,7 +77,9 @@ class Context:
             master_token=config.master_token, jwt_secrets=config.jwt_secret, revocations=self.revocations
         )
         self.quotas = Quotas(
-            active_events=config.quota_active_events, creates_per_minute=config.quota_creates_per_minute
+            active_events=config.quota_active_events,
+            creates_per_minute=config.quota_creates_per_minute,
+            chain_events=config.quota_chain_events,
         )
         self.started = time.monotonic()
 
@@ -89,6 +92,12 @@ def context_of(request: ASGIConnection[Any, Any, Any, Any]) -> Context:
 def caller_of(request: AnyRequest) -> Caller:
     """Return who sent the request; the guard has made sure of it."""
     return cast("Caller", request.scope["state"]["caller"])
+
+
+def chained_caller_of(request: AnyRequest) -> Caller:
+    """Return who sent the request, and in which delivery chain where the request names one."""
+    caller, sent = caller_of(request), request.headers.getall(chains.HEADER, [])
+    return msgspec.structs.replace(caller, chain_id=chains.chain_in(",".join(sent))) if sent else caller
 
 
 async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 import msgspec
@@ -41,13 +42,14 @@ async def create(
     AlreadyExists when an `external_id` is in use: the caller's transaction then ends without any of them.
     """
     now = context.clock.now()
-    await context.quotas.require(conn, caller, len(drafts), now=now)
     made: list[Creation] = []
     for number, draft in enumerate(drafts):
         await turns(number)
         # A microsecond apart, so that lists keep their order.
         made.append(_creation(context, draft, caller, now=now + number * timedelta.resolution))
-    created = await creations.insert(conn, made)
+    async with nullcontext() if caller.chain_id is None else conn.transaction():
+        await context.quotas.require(conn, caller, len(drafts), now=now)
+        created = await creations.insert(conn, made)
     if created.taken:
         places = [(creation.event.id, pointer) for creation, pointer in zip(made, pointers, strict=True)]
         raise AlreadyExists(
@@ -102,4 +104,5 @@ def _creation(context: Context, draft: Draft, caller: Caller, *, now: datetime) 
         event=event,
         hmac_secret=None if draft.hmac_secret is None else context.seals.seal(draft.hmac_secret, event.id),
         first=planning.next_of(planning.plan_of(event), beginning(event.content.timing, now)),
+        chain_id=caller.chain_id,
     )

@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.api.idempotency import HEADER
 from services.api.problems import Problem
+from shared.domain import chains
 from shared.version import VERSION
 
 JsonSchema = dict[str, Any]
@@ -38,6 +39,14 @@ _HEADERS: dict[str, dict[str, Any]] = {  # by what a handler says of itself
         "name": "If-Match",
         "description": "The entity tag of the version to change; with another current one: 412.",
         "schema": {"type": "string"},
+    },
+    "chained": {
+        "name": chains.HEADER,
+        "description": "As it came with the webhook that is being handled, like `traceparent`; OpenTelemetry passes "
+        "both on. Its member `qhronos` names the event whose webhooks led to this request. When they have created too "
+        "many events in 24 hours: 429, which names those to delete. One that cannot be read is ignored.",
+        "schema": {"type": "string"},
+        "example": "qhronos=01a20ed0e62179f59ce6de4d6480a891",
     },
 }
 _RATE_LIMIT = {

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from services.api import chain_quota
 from services.api.callers import MASTER_SUB, Caller
 from shared.domain.events import Event
 from shared.errors import FieldError, Forbidden, QuotaExceeded
@@ -36,16 +37,21 @@ class Allowance(msgspec.Struct):
 
 
 class Quotas:
-    """Keeps the subs of one process within their quotas. The master has none."""
+    """Keeps the subs of one process within their quotas. The master has none but that of a delivery chain."""
 
-    def __init__(self, *, active_events: int, creates_per_minute: int) -> None:
+    def __init__(self, *, active_events: int, creates_per_minute: int, chain_events: int) -> None:
         self._active_events = active_events
         self._creates_per_minute = creates_per_minute
+        self._chain_events = chain_events
         self._allowances: dict[str, Allowance] = {}
         self._named: dict[tuple[str, tuple[str, ...]], tuple[float, list[FieldError]]] = {}
 
     async def require(self, conn: Connection, caller: Caller, number: int, *, now: datetime) -> None:
-        """Raise Forbidden or QuotaExceeded when the caller may not create so many more events."""
+        """Raise Forbidden or QuotaExceeded when the caller may not create so many more events.
+
+        A caller that acts in a delivery chain owns a transaction.
+        """
+        await chain_quota.require(conn, caller, number, most=self._chain_events, now=now)
         if caller.access == "master" or self._take(caller.sub, number):
             return
         room = min(

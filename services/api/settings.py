@@ -32,6 +32,8 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     """How many active events one `sub` may have when it creates or revives more; the master may have any number."""
     quota_creates_per_minute: int = 6000
     """How many events one `sub` may create in a minute."""
+    quota_chain_events: Annotated[int, Meta(ge=1)] = 2000
+    """How many events the webhooks of one event, and of those that they lead to, may create in 24 hours."""
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     ops_host: str = "127.0.0.1"

@@ -24,7 +24,16 @@ from services.api import (
     rotation,
 )
 from services.api.answers import EventAnswer, EventsAnswer, OccurrenceAnswer, Page, SecretAnswer, UpcomingOccurrence
-from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
+from services.api.context import (
+    AnyRequest,
+    caller_of,
+    chained_caller_of,
+    context_of,
+    document_of,
+    id_of,
+    query_of,
+    reply,
+)
 from services.api.findings import Findings
 from services.api.idempotency import Done, Write
 from services.api.parameters import names
@@ -38,10 +47,11 @@ from shared.store import events, occurrences
 from shared.store.pool import Connection
 
 
-@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403, 409, 429], idempotent=True)
+@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403, 409, 429], idempotent=True,
+      chained=True)  # fmt: skip
 async def create_event(request: AnyRequest) -> Response[bytes]:
     """Create an event."""
-    context, caller = context_of(request), caller_of(request)
+    context, caller = context_of(request), chained_caller_of(request)
     document = await document_of(request)
 
     async def prepare() -> Write:
@@ -60,12 +70,11 @@ async def create_event(request: AnyRequest) -> Response[bytes]:
     return await idempotency.once(request, document, prepare)
 
 
-@post(
-    "/events/batch", needs="write", body=bodies.NewEvents, answer=EventsAnswer, codes=[403, 409, 429], idempotent=True
-)
+@post("/events/batch", needs="write", body=bodies.NewEvents, answer=EventsAnswer, codes=[403, 409, 429],
+      idempotent=True, chained=True)  # fmt: skip
 async def create_events(request: AnyRequest) -> Response[bytes]:
     """Create up to 1000 events, all or none."""
-    context, caller = context_of(request), caller_of(request)
+    context, caller = context_of(request), chained_caller_of(request)
     document = await document_of(request)
 
     async def prepare() -> Write:

@@ -239,7 +239,7 @@ async def test_far_from_the_quota_one_count_is_enough_for_a_share_of_what_is_lef
 ) -> None:
     assert app
     caller = context.doorkeeper.caller_of((await api.limited_to("write", "*")).http.headers["authorization"])
-    limits = Quotas(active_events=1 + 10 * quotas.PROCESSES, creates_per_minute=1000)
+    limits = Quotas(active_events=1 + 10 * quotas.PROCESSES, creates_per_minute=1000, chain_events=1)
     now = context.clock.now()
     await limits.require(conn, caller, 1, now=now)
 

@@ -29,6 +29,7 @@ from shared.store import (
     planned_deliveries,
     replays,
     retention,
+    usage,
 )
 from shared.store.deliveries import HORIZON, LEASE
 from tests.factories import DAY, HOUR, MINUTE, utc_now
@@ -47,9 +48,11 @@ FILL: list[LiteralString] = [
     " overlay(first_id_at(at)::text placing substr(md5(n::text), 1, 12) from 25)::uuid",
     "CREATE FUNCTION event_of(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5(n::text)::uuid",
     """
-    INSERT INTO events (id, name, tags, webhook_url, likeness, created_by, created_at, status, updated_at)
+    INSERT INTO events (id, name, tags, webhook_url, likeness, created_by, created_at, status, updated_at,
+                        chain_id)
     SELECT event_of(n), 'event ' || n, ARRAY['all', 'rare-' || n %% 1000], 'https://receiver.example/', n, 'master', at,
-           CASE WHEN n %% 100 = 0 THEN 'deleted' ELSE 'active' END, at
+           CASE WHEN n %% 100 = 0 THEN 'deleted' ELSE 'active' END, at,
+           CASE WHEN n %% 10 = 0 THEN event_of(n %% 70) END
       FROM generate_series(1, %(events)s) AS n, LATERAL (SELECT now() - n * interval '1 second' AS at) AS made
     """,
     """
@@ -112,6 +115,11 @@ def events_of(db: Db, number: int) -> list[Any]:
 
 def an_event_of(db: Db) -> Any:
     return events_of(db, 1)[0]
+
+
+def an_event_of_a_chain(db: Db) -> Any:
+    [row] = db.execute("SELECT chain_id FROM events WHERE chain_id IS NOT NULL LIMIT 1")
+    return row[0]
 
 
 class TestScheduler:
@@ -273,6 +281,16 @@ class TestApi:
 
         assert BY_KEY in plan
         assert "occurrences_default_pkey" in plan
+
+    def test_a_chain_is_counted_and_its_events_are_named_by_their_index(self, db: Db) -> None:
+        chained: Parameters = {"sub": "master", "chain_id": an_event_of_a_chain(db), "since": utc_now() - DAY}
+
+        for statement in (
+            usage.CREATED_IN_CHAIN,
+            usage.CREATION_IN_CHAIN,
+            usage.BEGINNING + usage.NEWEST + usage.NEWEST_FIRST,
+        ):
+            assert "events_chain" in plan_of(db, statement, chained | {"place": 3, "limit": 10})
 
     @pytest.mark.parametrize("number", [1, 50])
     def test_what_is_cancelled_of_events_to_come_is_found_by_an_index(self, db: Db, number: int) -> None:

@@ -100,6 +100,17 @@ def test_every_reference_resolves() -> None:
             node = node[step]
 
 
+def test_what_creates_events_takes_the_trace_of_a_webhook() -> None:
+    taking = {
+        (method, path)
+        for path, method, operation in OPERATIONS
+        for each in operation["parameters"]
+        if (each["in"], each["name"]) == ("header", "tracestate")
+    }
+
+    assert taking == {("post", "/events"), ("post", "/events/batch")}
+
+
 def test_operation_ids_are_unique() -> None:
     ids = [operation["operationId"] for _, _, operation in OPERATIONS]
 

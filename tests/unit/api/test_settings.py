@@ -33,3 +33,14 @@ def test_the_rate_limit_is_100_requests_and_10_per_second_unless_told_otherwise(
 def test_a_rate_limit_that_cannot_be_meant_is_refused(name: str, value: str) -> None:
     with pytest.raises(InvalidSettings, match=f"QHRONOS_RATE_LIMIT_{name} is not usable"):
         settings.read(ApiSettings, {**ENOUGH, f"QHRONOS_RATE_LIMIT_{name}": value})
+
+
+def test_a_chain_may_create_2000_events_unless_told_otherwise() -> None:
+    assert settings.read(ApiSettings, ENOUGH).quota_chain_events == 2000
+    assert settings.read(ApiSettings, {**ENOUGH, "QHRONOS_QUOTA_CHAIN_EVENTS": "7"}).quota_chain_events == 7
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many"])
+def test_a_quota_of_a_chain_that_cannot_be_meant_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSettings, match="QHRONOS_QUOTA_CHAIN_EVENTS is not usable"):
+        settings.read(ApiSettings, {**ENOUGH, "QHRONOS_QUOTA_CHAIN_EVENTS": value})
