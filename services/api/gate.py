@@ -1,12 +1,14 @@
 """Before every request that is limited, also one that the router refuses: who is it, and is it one too many?
 
-A good token has a bucket of its own, by its `jti`; whoever comes without one shares that of its address.
+A good token has a bucket of its own, by its `jti`; whoever comes without one shares that of its address, or with IPv6
+of its /64, which is what one host is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 from http import HTTPStatus
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, cast
 
 from litestar import Response
@@ -20,6 +22,8 @@ from services.api.context import Context
 from shared import metrics
 from shared.domain.limits import Limit, Taken
 from shared.errors import Unauthenticated
+
+_HOST_PREFIX = 64
 
 
 class Gate:
@@ -55,9 +59,22 @@ class Gate:
         except Unauthenticated as refusal:
             state["caller"] = refusal
             host, _ = details.get("client") or ("unknown", 0)
-            return f"ip:{host}"
+            return f"ip:{neighbourhood_of(host)}"
         state["caller"] = caller
         return caller.token_id or MASTER_SUB
+
+
+def neighbourhood_of(host: str) -> str:
+    """Return what all addresses have in common that a client's own host may take: an IPv4 address, or an IPv6 /64."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host  # a Unix socket has none
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped is not None:  # an IPv4 client of a socket for both
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address), _HOST_PREFIX), strict=False))
 
 
 def _headers(taken: Taken, limit: Limit) -> list[tuple[bytes, bytes]]:

@@ -165,7 +165,12 @@ async def test_another_address_has_another_bucket(context: Context) -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
             return (await client.get("/events", headers={"x-forwarded-for": "192.0.2.9"})).status_code
 
-    assert [await asked_by(address) for address in ("192.0.2.1", "192.0.2.1", "2001:db8::1")] == [401, 429, 401]
+    assert [await asked_by(address) for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")] == [401, 429, 401]
+    # With IPv6 a host has a /64 to choose from, and a socket for both shows IPv4 addresses in their mapped form.
+    assert [await asked_by(address) for address in ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1")] == [
+        401, 429, 401,
+    ]  # fmt: skip
+    assert [await asked_by(address) for address in ("::ffff:192.0.2.2", "::ffff:192.0.2.3")] == [429, 401]
 
 
 @pytest.mark.parametrize("path", OPEN)
