@@ -37,6 +37,10 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     example: Any = None
 
 
+MOST_ERRORS = 100
+"""What one answer shows: a small body can hold a great many."""
+
+
 class QhronosError(Exception):
     """Any failure that this project names."""
 
@@ -49,6 +53,11 @@ class Invalid(QhronosError):
     code = "validation_failed"
 
     def __init__(self, errors: list[FieldError], *, code: str | None = None) -> None:
+        """Those beyond `MOST_ERRORS` are left out, with a word about it."""
+        if len(errors) > MOST_ERRORS:
+            message = f"Only the first {MOST_ERRORS} errors are shown."
+            hint = "Repair these first: what is behind them may not have been looked at yet."
+            errors = [*errors[:MOST_ERRORS], FieldError(pointer="", message=message, hint=hint)]
         super().__init__("; ".join(f"{error.pointer or 'body'}: {error.message}" for error in errors))
         self.errors = errors
         if code:

@@ -14,13 +14,11 @@ from services.api.callers import Caller
 from services.api.drafts import Draft
 from services.api.settings import ApiSettings
 from shared.domain.content import Json
-from shared.errors import FieldError, Forbidden, Invalid
+from shared.errors import MOST_ERRORS, FieldError, Forbidden, Invalid
 
 MOST = 1000
-MOST_ERRORS = 100
-"""What is shown; the events behind them are not judged any more."""
-TURN = 20
-"""So many events are read, planned or answered before other requests have their turn."""
+TURN = 4
+"""So few events are read, planned or answered before other requests have their turn."""
 
 
 class _Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +41,7 @@ def events_of(document: Mapping[str, Json]) -> list[Json]:
 
 
 async def read(given: Sequence[Json], *, now: datetime, config: ApiSettings) -> list[Draft]:
-    """Return what the documents describe; Invalid with all that is wrong with them, up to `MOST_ERRORS`."""
+    """Return what the documents describe; Invalid with all that is wrong with them, or `MOST_ERRORS` of it."""
     found: list[Draft] = []
     errors: list[FieldError] = []
     codes: set[str] = set()
@@ -55,10 +53,8 @@ async def read(given: Sequence[Json], *, now: datetime, config: ApiSettings) -> 
             errors += [_within(each, number) for each in error.errors]
             codes.add(error.code)
         if len(errors) > MOST_ERRORS:
-            hint = "Repair these first: those behind them are not looked at yet."
-            more = FieldError(pointer="/events", message=f"Only the first {MOST_ERRORS} errors are shown.", hint=hint)
-            raise Invalid([*errors[:MOST_ERRORS], more])
-    errors += list(_repeated(given))[: MOST_ERRORS - len(errors)]
+            raise Invalid(errors)
+    errors += _repeated(given)
     if errors:
         raise Invalid(errors, code=codes.pop() if len(codes) == 1 else None)
     return found

@@ -7,8 +7,9 @@ A struct's fields say what is allowed: their types and `Meta` bound the values, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
@@ -16,7 +17,7 @@ from msgspec import Meta, Struct, ValidationError
 from msgspec.structs import FieldInfo
 
 from shared.domain.content import Json
-from shared.errors import FieldError, Invalid, Malformed
+from shared.errors import MOST_ERRORS, FieldError, Invalid, Malformed
 
 DEEPEST = 32
 _LARGEST_INTEGER = 2**64
@@ -40,7 +41,7 @@ def json_object(raw: bytes) -> dict[str, Json]:
         raise Malformed(f"The body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise Invalid([FieldError(pointer="", message="The body must be a JSON object.", example={"name": "…"})])
-    errors = list(_unstorable("", document, 0))
+    errors = list(islice(_unstorable(cast("dict[str, Any]", document)), MOST_ERRORS + 1))
     if errors:
         raise Invalid(errors)
     return cast("dict[str, Json]", document)
@@ -57,12 +58,14 @@ def into(kind: type[S], document: Mapping[str, Json]) -> S:
 def convert(kind: type[S], document: Mapping[str, Json], at: str = "") -> tuple[dict[str, Any], list[FieldError]]:
     """Convert a document field by field; return the arguments of `kind` that were good, and what was not.
 
-    A null for a field that has a default means the default.
+    A null for a field that has a default means the default. With more wrong than is shown, the rest is not looked at.
     """
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
     known = fields_of(kind)
     for name, value in document.items():
+        if len(errors) > MOST_ERRORS:
+            break
         field = known.get(name)
         if field is None:
             hint = f"Known fields: {', '.join(sorted(known))}."
@@ -159,31 +162,43 @@ def _metas(kind: Any) -> Iterator[Meta]:  # noqa: ANN401 - any annotation
         yield from _metas(part)
 
 
-def _unstorable(pointer: str, value: Any, depth: int) -> Iterator[FieldError]:  # noqa: ANN401 - any JSON
-    """Find NUL characters, integers beyond 64 bits and nesting that is too deep."""
-    match value:
-        case str() if "\0" in value:
-            yield FieldError(
-                pointer=pointer, message="A NUL character (\\u0000) cannot be stored.", hint="Leave it out."
-            )
-        case bool() | float() | str() | None:
-            pass
-        case int() if not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
-            yield FieldError(
-                pointer=pointer, message="The integer needs more than 64 bits.", hint="Send it as a string."
-            )
-        case dict() | list() if depth >= DEEPEST:
-            yield FieldError(pointer=pointer, message=f"The nesting is deeper than {DEEPEST} levels.")
-        case dict():
-            for name, part in cast("dict[str, Any]", value).items():
-                if "\0" in name:
-                    yield FieldError(pointer=pointer, message="A name holds a NUL character.", hint="Leave it out.")
-                yield from _unstorable(f"{pointer}/{escaped(name)}", part, depth + 1)
-        case list():
-            for index, part in enumerate(cast("list[Any]", value)):
-                yield from _unstorable(f"{pointer}/{index}", part, depth + 1)
-        case _:
-            pass
+def _unstorable(document: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Find NUL characters, integers beyond 64 bits and nesting that is too deep.
+
+    A body may hold half a million values, so that each costs a look and no more; hence no recursion.
+    """
+    walks: list[Iterator[tuple[str | int, object]]] = [iter(document.items())]
+    steps: list[str | int] = []
+    while walks:
+        for step, value in walks[-1]:
+            kind = type(value)
+            if isinstance(step, str) and "\0" in step:
+                yield FieldError(pointer=_pointer(steps), message="A name holds a NUL character.", hint="Leave it out.")
+            if kind is dict or kind is list:
+                if len(walks) < DEEPEST:
+                    walks.append(_members(cast("dict[str, object] | list[object]", value)))
+                    steps.append(step)
+                    break
+                yield FieldError(
+                    pointer=_pointer([*steps, step]), message=f"The nesting is deeper than {DEEPEST} levels."
+                )
+            elif isinstance(value, str) and "\0" in value:
+                message = "A NUL character (\\u0000) cannot be stored."
+                yield FieldError(pointer=_pointer([*steps, step]), message=message, hint="Leave it out.")
+            elif isinstance(value, int) and not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
+                message = "The integer needs more than 64 bits."
+                yield FieldError(pointer=_pointer([*steps, step]), message=message, hint="Send it as a string.")
+        else:
+            walks.pop()
+            del steps[-1:]
+
+
+def _members(value: dict[str, object] | list[object]) -> Iterator[tuple[str | int, object]]:
+    return iter(value.items() if isinstance(value, dict) else enumerate(value))
+
+
+def _pointer(steps: Sequence[str | int]) -> str:
+    return "".join(f"/{escaped(str(step))}" for step in steps)
 
 
 def escaped(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from msgspec import Meta
 
 from services.api import bodies, decoding
-from shared.errors import Invalid, Malformed
+from shared.errors import MOST_ERRORS, Invalid, Malformed
 
 
 class Inner(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +120,43 @@ def test_nesting_ends_at_a_depth() -> None:
         decoding.json_object(nested(decoding.DEEPEST + 1))
 
     assert [each.pointer for each in error.value.errors] == ["/a" * decoding.DEEPEST]
+
+
+def test_a_look_for_what_cannot_be_stored_calls_nothing_for_what_can() -> None:
+    raw = b'{"a": [' + b", ".join([b'0, "x", 1.5, null, true'] * 1000) + b"]}"
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        decoding.json_object(raw)
+    finally:
+        sys.setprofile(None)
+
+    assert calls < 50, "a body of a megabyte would keep everybody waiting"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {f"{n}": 0 for n in range(1000)},
+        {"name": "x", "inner": {"word": "w", **{f"{n}": 0 for n in range(1000)}}},
+        {"name": ["\0"] * 1000},
+        {"name": [2**64] * 1000},
+        {"name": {f"\0{n}": 0 for n in range(1000)}},
+    ],
+    ids=["unknown fields", "unknown inner fields", "NULs", "integers", "NULs in names"],
+)
+def test_no_more_errors_are_shown_than_somebody_would_read(document: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as error:
+        decoding.into(Thing, decoding.json_object(json.dumps(document).encode()))
+
+    assert len(error.value.errors) == MOST_ERRORS + 1
+    assert error.value.errors[-1].message == "Only the first 100 errors are shown."
+    assert len(str(error.value)) < 10_000
 
 
 def test_a_query_is_read_by_its_types() -> None:
