@@ -20,6 +20,7 @@ from services.api.limiter import Limiter
 from services.api.quotas import Quotas
 from services.api.revocations import Revocations
 from services.api.settings import ApiSettings
+from services.api.turns import Turns
 from shared.domain import chains
 from shared.domain.content import Json
 from shared.domain.limits import Limit
@@ -81,6 +82,7 @@ class Context:
             creates_per_minute=config.quota_creates_per_minute,
             chain_events=config.quota_chain_events,
         )
+        self.turns = Turns()
         self.started = time.monotonic()
 
 

@@ -115,12 +115,9 @@ async def list_events(request: AnyRequest) -> Response[bytes]:
     shown = found[: wanted.limit]
     more = len(found) > wanted.limit
     now = context.clock.now()
-    return reply(
-        Page(
-            data=[answers.event(event, now=now) for event in shown],
-            next_cursor=cursors.encode((shown[-1].created_at, shown[-1].id)) if more else None,
-        )
-    )
+    cursor = cursors.encode((shown[-1].created_at, shown[-1].id)) if more else None
+    data = await context.turns.listed((answers.event(event, now=now) for event in shown), sub=caller.sub)
+    return reply(Page(data=data, next_cursor=cursor))
 
 
 @get("/events/{event_id:str}", needs="read", answer=EventAnswer, codes=[404])
