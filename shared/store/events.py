@@ -199,7 +199,8 @@ async def newest(
 async def change(conn: Connection, event: Event, *, change: Change, fields: Sequence[str], by: str) -> None:
     """Write `event` as the new version that it says it is. The caller holds its row.
 
-    AlreadyExists when another live event of the same creator has its `external_id`.
+    AlreadyExists when another live event of the same creator has its `external_id`; nobody else is told which one, for
+    it may be out of their sight.
     """
     own = {"change": change, "fields": list(fields), "by": by, "request_id": audit.request_id()}
     parameters = _shown(event) | own
@@ -210,8 +211,8 @@ async def change(conn: Connection, event: Event, *, change: Change, fields: Sequ
         async with conn.transaction():
             await conn.execute(CHANGE, parameters)
     except UniqueViolation:
-        holders = await creations.holders(conn, [event])
-        raise AlreadyExists({"/external_id": holders[event.id]}) from None
+        holders = await creations.holders(conn, [event]) if by == event.created_by else {}
+        raise AlreadyExists({"/external_id": holders.get(event.id)}) from None
 
 
 async def to_plan(conn: Connection, ids: Sequence[EventId]) -> dict[EventId, Plan | None]:

@@ -68,11 +68,23 @@ async def test_a_change_collides_as_well_and_changes_nothing(api: Api, method: s
     assert (await api.read(f"/events/{event['id']}"))["version"] == 1
 
 
-async def test_a_change_by_another_caller_collides_with_the_creators_events(api: Api) -> None:
-    alice = await api.limited_to("write", "*", sub="alice")
-    holder, event = await alice.create(external_id="x"), await alice.create()
+@pytest.mark.parametrize("restored", [False, True], ids=["changed", "restored"])
+async def test_a_change_by_another_caller_collides_with_the_creators_events_and_names_none(
+    api: Api, *, restored: bool
+) -> None:
+    alice = await api.limited_to("write", "alice", "team", sub="alice")
+    bob = await api.limited_to("write", "bob", "team", sub="bob")
+    shared = await alice.create(external_id="x", tags=["team"])
+    await alice.change(shared, external_id=None)
+    holder = await alice.create(external_id="x", tags=["alice"])
 
-    assert_taken(await api.http.patch(f"/events/{event['id']}", json={"external_id": "x"}), holder)
+    if restored:
+        answer = await bob.http.post(f"/events/{shared['id']}/versions/1/restore")
+    else:
+        answer = await bob.http.patch(f"/events/{shared['id']}", json={"external_id": "x"})
+
+    assert_problem(answer, 409, "already_exists")
+    assert holder["id"] not in answer.text
 
 
 async def test_an_event_keeps_its_own_drops_it_and_takes_it_again(api: Api) -> None:
