@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -131,6 +134,47 @@ async def test_out_of_scope_an_event_is_as_if_it_were_not_there(api: Api, route:
     assert (status, code.partition("_")[2]) == (404, "not_found")
 
 
+UNKNOWN = "01a212d5-1765-705d-b3df-3de83c8b0038"
+ODD = [
+    {"headers": {"if-match": '"1"'}},
+    {"headers": {"if-match": '"99"'}},
+    {"headers": {"idempotency-key": "a"}},
+    {"json": {"nope": 1}},
+    {"json": {"scheduled_at": "2020-01-01T00:00:00Z", "metadata": {"a": "x" * 70_000}, "tags": ["system:backup"]}},
+    {"content": b"{"},
+    {"params": {"limit": "0", "cursor": "x"}},
+]
+
+
+@pytest.mark.parametrize("route", ABOUT_ONE, ids=named)
+async def test_whatever_is_sent_an_event_out_of_scope_is_answered_as_an_unknown_one(api: Api, route: Route) -> None:
+    event = await api.create(tags=["system:backup"], schedule="FREQ=DAILY", external_id="x")
+    coming = event["upcoming"][0]
+    caller = await api.limited_to("write", "user:*")
+    places = {"recurrence": coming["recurrence_id"], "version": 1}
+    foreign = route.path.format(event=event["id"], occurrence=coming["occurrence_id"], **places)
+    unknown = route.path.format(event=UNKNOWN, occurrence=UNKNOWN, **places)
+
+    async def answered(method: str, path: str, sent: dict[str, Any]) -> tuple[int, str, list[str]]:
+        answer = await caller.http.request(method, path, **sent)
+        changing = (answer.headers["x-request-id"], event["id"], coming["occurrence_id"], UNKNOWN)
+        return answer.status_code, without(answer.text, changing), sorted(answer.headers)
+
+    methods = {route.method, "HEAD", "OPTIONS", "TRACE"}
+    if route.path == "/events/{event}":
+        methods -= {"DELETE"}  # 204 when there is nothing to delete, by contract
+    for method in methods:
+        for odd in ({}, *ODD):
+            sent = odd if "content" in odd else {"json": route.body, **odd}
+            assert await answered(method, foreign, sent) == await answered(method, unknown, sent)
+
+
+def without(text: str, changing: Iterable[str]) -> str:
+    for each in changing:
+        text = text.replace(each, "")
+    return text
+
+
 @pytest.mark.parametrize("route", LISTS, ids=named)
 async def test_a_list_holds_only_what_is_in_scope(api: Api, route: Route) -> None:
     await api.create(tags=["system:backup"])
@@ -205,3 +249,17 @@ async def test_a_deleted_event_stays_out_of_sight_for_those_who_never_saw_it(api
     assert_problem(await caller.http.delete(f"/events/{event['id']}"), 404, "event_not_found")
     assert (await caller.read("/events", status="deleted"))["data"] == []
     assert (await caller.read("/occurrences"))["data"] == []
+
+
+async def test_a_version_or_a_restore_takes_nobody_beyond_the_scope(api: Api) -> None:
+    event = await api.create(tags=["system:backup"])
+    caller = await api.limited_to("write", "user:*")
+    await api.change(event, tags=[MINE])
+    shared = await api.read(f"/events/{event['id']}")
+
+    answer = await caller.http.post(f"/events/{event['id']}/versions/1/restore")
+
+    assert_problem(answer, 403, "out_of_scope")
+    assert await api.read(f"/events/{event['id']}") == shared
+    await api.change(event, tags=["system:backup"])
+    assert_problem(await caller.http.post(f"/events/{event['id']}/versions/2/restore"), 404, "event_not_found")
