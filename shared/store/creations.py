@@ -14,8 +14,6 @@ from shared.domain.ids import ChainId, EventId
 from shared.store import audit, planned_deliveries
 from shared.store.pool import Connection
 
-MOST_SIMILAR = 10
-
 
 class Creation(msgspec.Struct, frozen=True, kw_only=True):
     """A new event and what goes with it."""
@@ -62,14 +60,14 @@ NEW: LiteralString = """
     ), delivery AS (
 """
 SIMILAR: LiteralString = """
-       AND event_id IN (SELECT id FROM event)
+     WHERE event_id IN (SELECT id FROM event)
     )
     SELECT event.id,
            ARRAY (SELECT twin.id FROM events AS twin                -- as they were before this statement
                    WHERE twin.created_by = event.created_by AND twin.likeness = event.likeness
                      AND twin.status <> 'deleted'
                    ORDER BY twin.id DESC
-                   LIMIT %(most_similar)s)
+                   LIMIT 10)     -- were it a parameter, a plan for all values of it would seem dear
       FROM event
 """
 INSERT: LiteralString = NEW + planned_deliveries.PLANNED + SIMILAR
@@ -89,7 +87,6 @@ async def insert(conn: Connection, creations: Sequence[Creation]) -> Created:
     planned = [creation.first for creation in creations if creation.first is not None]
     parameters = {
         "events": Json(events),
-        "most_similar": MOST_SIMILAR,
         "request_id": audit.request_id(),
         **planned_deliveries.parameters_of(planned),
     }

@@ -5,11 +5,16 @@ import asyncio
 import msgspec
 
 from shared.domain.events import Event
-from shared.store import creations
+from shared.store import creations, partitions
 from shared.store.creations import Creation
 from shared.store.pool import Connection, Pool
-from tests.factories import content_of, event_of, planned_of
+from tests.factories import NOON, content_of, event_of, planned_of
 from tests.integration.waiting import until_blocked
+
+BEFORE_PREPARING = 5
+"""So often psycopg sends a statement before it has it prepared."""
+BEFORE_DECIDING = 5
+"""So often PostgreSQL plans a prepared statement before it compares the costs with those of a generic plan."""
 
 
 def named(external_id: str) -> Event:
@@ -44,3 +49,22 @@ async def test_two_that_want_the_same_external_ids_in_another_order_never_wait_f
 
         assert created.taken == {}
         assert len((await waiting).taken) == 2
+
+
+async def test_the_statement_is_planned_once_however_many_events_are_similar(conn: Connection) -> None:
+    async with conn.transaction(force_rollback=True):
+        await partitions.make_ahead(conn, now=NOON, ahead=8)
+        await conn.execute(
+            "INSERT INTO events (id, name, webhook_url, created_by)"
+            " SELECT gen_random_uuid(), 'x', 'https://receiver.example/', 'master' FROM generate_series(1, 5000)"
+        )
+        await conn.execute("ANALYZE events")
+
+        for _ in range(BEFORE_PREPARING + BEFORE_DECIDING + 1):
+            event = event_of()
+            await creations.insert(conn, [Creation(event=event, first=planned_of(event))])
+
+        cursor = await conn.execute(
+            "SELECT generic_plans FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO events%json%'"
+        )
+        assert await cursor.fetchall() == [(1,)]

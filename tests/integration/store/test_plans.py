@@ -161,7 +161,10 @@ class TestScheduler:
             )
             for occurrence_id, event_id in zip(ids_of(db, number), events_of(db, number), strict=True)
         ]
-        parameters = planned_deliveries.parameters_of(planned) | {"planned": Json(planned, dumps=msgspec.json.encode)}
+        parameters = planned_deliveries.parameters_of(planned) | {
+            "planned": Json(planned, dumps=msgspec.json.encode),
+            "occurrence_ids": [each.occurrence_id for each in planned],
+        }
 
         assert "occurrences_default_pkey" in plan_of(db, planned_deliveries.INSERT, parameters)
 
