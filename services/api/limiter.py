@@ -18,7 +18,7 @@ from shared.stream import limits
 from shared.stream.client import Redis, RedisError
 
 PATIENCE = timedelta(milliseconds=50)
-"""How long a request waits for its answer."""
+"""How long requests wait for a round trip: each for its own, and at most for the one before it."""
 PAUSE = timedelta(seconds=1)
 """How long nobody asks after that, unless the answer comes meanwhile."""
 LONGEST_ANSWER = timedelta(seconds=1)
@@ -40,6 +40,7 @@ class Limiter:
         self.limit = limit
         self._redis = redis
         self._waiting: list[_Asked] = []
+        self._under_way: list[_Asked] = []
         self._asking: asyncio.Task[None] | None = None
         self._quiet_until = 0.0
         self._lost = False
@@ -57,37 +58,34 @@ class Limiter:
             self._waiting.append(asked)
             if self._asking is None:
                 self._asking = loop.create_task(self._ask())
-            taken = await self._in_time(asked.answer)
+            taken = await asked.answer
         if taken is None:
             metrics.NOT_LIMITED.inc()
         return taken
-
-    async def _in_time(self, answer: asyncio.Future[Taken | None]) -> Taken | None:
-        """Return the answer, or None after some patience.
-
-        In slices, for when this process was busy, a timer may fire before an answer that is there is read: only the
-        first one can.
-        """
-        for _ in range(_SLICES):
-            await asyncio.wait({answer}, timeout=PATIENCE.total_seconds() / _SLICES)
-            if answer.done():
-                return answer.result()
-        answer.cancel()
-        self._be_quiet(f"no answer within {PATIENCE.total_seconds() * 1000:g} ms")
-        return None
 
     async def _ask(self) -> None:
         """Ask until nobody waits any more."""
         try:
             while self._waiting:
                 asked = [each for each in self._waiting if not each.answer.done()]
-                self._waiting = []
-                answers = await self._answers([each.key for each in asked])
-                for each, answer in zip(asked, answers, strict=True):
+                self._waiting, self._under_way = [], asked
+                asking = asyncio.ensure_future(self._answers([each.key for each in asked]))
+                while not await _is_done_in_time(asking):
+                    self._be_quiet(f"no answer within {PATIENCE.total_seconds() * 1000:g} ms")
+                    self._let_pass()
+                for each, answer in zip(asked, asking.result(), strict=True):
                     if not each.answer.done():
                         each.answer.set_result(answer)
         finally:
             self._asking = None
+            self._let_pass()
+
+    def _let_pass(self) -> None:
+        """Let nobody wait any longer."""
+        for each in (*self._under_way, *self._waiting):
+            if not each.answer.done():
+                each.answer.set_result(None)
+        self._waiting, self._under_way = [], []
 
     async def _answers(self, keys: Sequence[str]) -> Sequence[Taken | None]:
         try:
@@ -107,3 +105,16 @@ class Limiter:
         if not self._lost:
             self._lost = True
             log.warning("rate_limit.lost", error=reason)
+
+
+async def _is_done_in_time(asking: asyncio.Task[Sequence[Taken | None]]) -> bool:
+    """Wait with some patience, and tell whether the answers are there.
+
+    In slices, for when this process was busy, a timer may fire before an answer that is there is read: only the
+    first one can.
+    """
+    for _ in range(_SLICES):
+        await asyncio.wait({asking}, timeout=PATIENCE.total_seconds() / _SLICES)
+        if asking.done():
+            return True
+    return False
