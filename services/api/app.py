@@ -28,7 +28,7 @@ def build(context: Context) -> ASGIApp:
     """Return the application."""
     app = Litestar(
         route_handlers=ROUTES,
-        guards=[admit],
+        before_request=admit,  # a guard would be given a copy of its handler with each request
         exception_handlers={Exception: problems.handle},
         openapi_config=None,
         logging_config=None,

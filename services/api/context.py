@@ -11,8 +11,6 @@ from uuid import UUID
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from services.api import decoding
 from services.api.callers import Caller, Doorkeeper
@@ -86,7 +84,7 @@ class Context:
         self.started = time.monotonic()
 
 
-def context_of(request: ASGIConnection[Any, Any, Any, Any]) -> Context:
+def context_of(request: AnyRequest) -> Context:
     """Return the process's parts."""
     return cast("Context", request.app.state["context"])
 
@@ -102,15 +100,15 @@ def chained_caller_of(request: AnyRequest) -> Caller:
     return msgspec.structs.replace(caller, chain_id=chains.chain_in(",".join(sent))) if sent else caller
 
 
-async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def admit(request: AnyRequest) -> None:
     """Let through who may use the handler: its `needs` names the access; without one it is open to all.
 
     The gate has found out who it is.
     """
-    needs = handler.opt.get("needs")
+    needs = request.route_handler.opt.get("needs")
     if needs is None:
         return
-    caller = cast("Caller | Unauthenticated", connection.scope["state"]["caller"])
+    caller = cast("Caller | Unauthenticated", request.scope["state"]["caller"])
     if isinstance(caller, Unauthenticated):
         raise caller
     caller.require(needs)
