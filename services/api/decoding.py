@@ -102,8 +102,8 @@ def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
 def _convert_field(
     field: FieldInfo, value: Json, pointer: str, values: dict[str, Any], errors: list[FieldError]
 ) -> None:
-    inner = _struct_of(field.type)
-    if inner is not None and isinstance(value, dict):
+    inner = _struct_of(field.type) if isinstance(value, dict) else None
+    if inner is not None:
         found, inner_errors = convert(inner, cast("dict[str, Json]", value), pointer)
         errors.extend(inner_errors)
         if all(f.name in found for f in fields_of(inner).values() if f.required):

@@ -49,7 +49,8 @@ def read(document: Mapping[str, Json], *, now: datetime, config: ApiSettings, be
     if found.given("webhook_url"):
         found.errors.extend(checks.url(found.value("webhook_url", ""), config.egress_allow))
     found.errors.extend(checks.headers(headers))
-    found.errors.extend(checks.retry(retry))
+    if found.given("retry"):
+        found.errors.extend(checks.retry(retry))
     found.errors.extend(checks.metadata(metadata))
     if body is not None:
         found.errors.extend(templates.problems(body, {f"event.{name}": value for name, value in shown.items()}))

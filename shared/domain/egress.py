@@ -24,7 +24,7 @@ _NEVER = (
     IPv4Network("192.0.0.0/24"),  # IETF protocol assignments, Oracle's metadata service among them; Pythons differ
     IPv4Network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
 )
-_OLD_NOTATION = re.compile(r"[0-9a-fx.]+", re.IGNORECASE)
+_NUMERIC = re.compile(r"[0-9a-fx.:]+", re.IGNORECASE)
 
 
 def is_allowed(address: Address, allowed: tuple[Network, ...]) -> bool:
@@ -39,12 +39,12 @@ def is_allowed(address: Address, allowed: tuple[Network, ...]) -> bool:
 def literal_of(host: str) -> Address | None:
     """Return the address that a URL's host spells out, also as `127.1` or `0x7f000001`; None when it is a name."""
     bare = host.strip("[]").split("%", 1)[0].rstrip(".")
+    if not _NUMERIC.fullmatch(bare):
+        return None
     try:
         return ip_address(bare)
     except ValueError:
-        pass
-    if not _OLD_NOTATION.fullmatch(bare):
-        return None
+        pass  # perhaps in the notation of inet_aton(3)
     try:
         return IPv4Address(socket.inet_aton(bare))
     except OSError:
