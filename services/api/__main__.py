@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -48,9 +49,11 @@ async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
         await context.limiter.connect()
         if stop.is_set():
             return
+        api = app.build(context)
+        gc.freeze()  # what stays as long as the process need not be looked through again and again
         server = Server(
             uvicorn.Config(
-                app.build(context),
+                api,
                 host=config.api_host,
                 port=config.api_port,
                 access_log=False,
