@@ -16,9 +16,10 @@ from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.domain.overrides import Override
 from shared.errors import AlreadyExists, NotFound
-from shared.store import audit, creations, occurrences, overrides
+from shared.store import audit, creations, occurrences, overrides, selections
 from shared.store import sight as sights
 from shared.store.pool import Connection
+from shared.store.selections import Selection
 from shared.store.sight import Sight
 
 Change = Literal["created", "updated", "paused", "resumed", "deleted", "restored"]
@@ -52,11 +53,10 @@ CONTENT: LiteralString = """
 WITH_ID: LiteralString = " AND e.id = %(id)s"
 LOCK: LiteralString = "SELECT FROM events WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 
+GATHERED: LiteralString = " AND e.id = ANY (ARRAY (" + selections.IDS
 # Each condition is added only when its parameter is given, so that every query has a plan of its own.
 CONDITIONS: dict[str, LiteralString] = {
     "before_id": " AND (e.created_at, e.id) < (%(before_at)s, %(before_id)s)",
-    "all_tags": " AND e.tags @> %(all_tags)s::text[]",
-    "any_tags": " AND e.tags && %(any_tags)s::text[]",
     "status": " AND e.status = %(status)s",
     "name": " AND strpos(lower(e.name), lower(%(name)s)) > 0",
     "created_after": " AND e.created_at > %(created_after)s",
@@ -177,20 +177,24 @@ async def newest(
     """Return the newest events that pass, older than `before` (creation time and id)."""
     before_at, before_id = before or (None, None)
     given = {
-        "all_tags": filters.tags,
-        "any_tags": filters.any_tags,
         "status": filters.status,
         "name": filters.name,
         "created_after": filters.created_after,
         "created_before": filters.created_before,
         "before_id": before_id,
     }
-    query, parameters = _seen_by(sight)
+    selection = Selection(sight=sight, tags=filters.tags, any_tags=filters.any_tags)
+    extent = await selections.extent(conn, selection)
+    selected, parameters = selections.condition(selection)
+    if extent == "none":
+        return []
+    query = SELECT
     for name, condition in CONDITIONS.items():
         if given[name] is not None:
             query += condition
     if filters.status is None:
         query += NOT_DELETED
+    query += selected if extent == "many" else GATHERED + selected + "))"
     parameters |= {**given, "before_at": before_at, "limit": limit}
     cursor = await conn.execute(query + NEWEST + CONTENT, parameters, binary=True, prepare=False)
     return await _with_changes(conn, [_event(row) for row in await cursor.fetchall()])

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString
-from uuid import UUID
-
-import msgspec
 
 from shared.domain import epochs
 from shared.domain.deliveries import Occurrence, PlannedDelivery
@@ -16,18 +13,6 @@ from shared.errors import NotFound
 from shared.store import sight as sights
 from shared.store.pool import Connection
 from shared.store.sight import Sight
-
-
-class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of occurrences is narrowed by; None: not at all."""
-
-    event_id: EventId | None = None
-    tags: list[str] | None = None
-    any_tags: list[str] | None = None
-    status: str | None = None
-    scheduled_from: datetime | None = None
-    scheduled_to: datetime | None = None
-
 
 SELECT: LiteralString = """
     SELECT o.id, o.event_id,
@@ -38,19 +23,7 @@ SELECT: LiteralString = """
       JOIN events AS e ON e.id = o.event_id
      WHERE TRUE
 """
-# Each condition is added only when its parameter is given, so that every query has a plan of its own.
-CONDITIONS: dict[str, LiteralString] = {
-    "id": " AND o.id = %(id)s",
-    "event_id": " AND o.event_id = %(event_id)s",
-    "tags": " AND e.tags @> %(tags)s::text[]",
-    "any_tags": " AND e.tags && %(any_tags)s::text[]",
-    "status": " AND o.status = %(status)s",
-    "scheduled_from": " AND o.scheduled_at >= %(scheduled_from)s",
-    "scheduled_to": " AND o.scheduled_at <= %(scheduled_to)s",
-    "before": " AND o.id < %(before)s",
-}
-NEWEST: LiteralString = " ORDER BY o.id DESC LIMIT %(limit)s"
-
+WITH_ID: LiteralString = " AND o.id = %(id)s"
 
 SKIPPED: LiteralString = """
     INSERT INTO occurrences (id, event_id, event_version, recurrence_id, scheduled_at, status, status_reason,
@@ -128,29 +101,16 @@ async def cancelled_after(
 
 async def get(conn: Connection, occurrence_id: OccurrenceId, *, sight: Sight) -> Occurrence:
     """Return one occurrence; NotFound when there is none in sight."""
-    found = await _select(conn, {"id": occurrence_id}, sight=sight, limit=1)
+    in_sight, parameters = sights.condition(sight)
+    found = await select(conn, SELECT + in_sight + WITH_ID, parameters | {"id": occurrence_id})
     if not found:
         raise NotFound(f"There is no occurrence {occurrence_id}.", code="occurrence_not_found")
     return found[0]
 
 
-async def newest(
-    conn: Connection, filters: Filters, *, sight: Sight, before: UUID | None, limit: int
-) -> list[Occurrence]:
-    """Return the newest occurrences that pass, by nominal time, older than the id `before`."""
-    given = {**msgspec.structs.asdict(filters), "before": before}
-    return await _select(conn, given, sight=sight, limit=limit)
-
-
-async def _select(conn: Connection, given: Mapping[str, object], *, sight: Sight, limit: int) -> list[Occurrence]:
-    in_sight, parameters = sights.condition(sight)
-    query = SELECT + in_sight
-    parameters["limit"] = limit
-    for name, condition in CONDITIONS.items():
-        if given.get(name) is not None:
-            query += condition
-            parameters[name] = given[name]
-    cursor = await conn.execute(query + NEWEST, parameters, binary=True, prepare=False)
+async def select(conn: Connection, query: LiteralString, parameters: Mapping[str, object]) -> list[Occurrence]:
+    """Return what a query finds that begins with SELECT."""
+    cursor = await conn.execute(query, parameters, binary=True, prepare=False)
     return [
         Occurrence(
             id=id_,

@@ -17,12 +17,11 @@ from psycopg.types.json import Json
 from shared.domain.deliveries import FinalStatus
 from shared.domain.destinations import destination_of
 from shared.domain.ids import EventId, OccurrenceId
-from shared.store import planned_deliveries
-from shared.store import sight as sights
+from shared.store import planned_deliveries, selections
+from shared.store.occurrence_lists import IN_PLACE, MOVED, OF_FEW, span_of
 from shared.store.pool import Connection
+from shared.store.selections import Extent, Selection
 from shared.store.sight import Sight
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,56 +67,30 @@ START: LiteralString = """
  RETURNING occurrence_id
 """
 
+# One at a time, by the primary keys: a join reads all events when there are not so many.
 RECEIVERS: LiteralString = """
-    SELECT d.occurrence_id, coalesce(o.webhook_url, e.webhook_url)
+    SELECT d.occurrence_id,
+           coalesce((SELECT o.webhook_url FROM event_overrides AS o
+                      WHERE o.event_id = d.event_id AND o.recurrence_id = d.recurrence_id),
+                    (SELECT e.webhook_url FROM events AS e WHERE e.id = d.event_id))
       FROM deliveries AS d
-      JOIN events AS e ON e.id = d.event_id
-      LEFT JOIN event_overrides AS o ON o.event_id = d.event_id AND o.recurrence_id = d.recurrence_id
      WHERE d.occurrence_id = ANY (%(ids)s)
 """
 
-# Ids begin with the nominal time, which finds all but what was moved; those have an index of their own.
-COUNT: LiteralString = """
-    SELECT count(*)
-      FROM (SELECT event_id FROM occurrences
-             WHERE id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s)
-               AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
-               AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
-             UNION ALL
-            SELECT event_id FROM occurrences
-             WHERE is_moved(id, scheduled_at)
-               AND NOT (id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s))
-               AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
-               AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)) AS o
-      JOIN events AS e ON e.id = o.event_id
-     WHERE TRUE
-"""
+COUNT: LiteralString = "SELECT count(*) FROM ("
+FINISHED: LiteralString = "SELECT o.event_id FROM occurrences AS o WHERE o.status = %(status)s"
+OF_EVENTS: LiteralString = ") AS o JOIN events AS e ON e.id = o.event_id WHERE TRUE"
 # The moved ones are found before they are sorted, or else the planner walks all records by id in search of them.
-LOOK: LiteralString = """
-    WITH moved AS MATERIALIZED (
-        SELECT id FROM occurrences
-         WHERE is_moved(id, scheduled_at)
-           AND NOT (id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s))
-           AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
-           AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
-           AND id > %(last_id)s
-    ), by_id AS (
-        SELECT id FROM occurrences
-         WHERE id >= first_id_at(%(scheduled_from)s) AND id < first_id_at(%(beyond)s)
-           AND scheduled_at >= %(scheduled_from)s AND scheduled_at <= %(scheduled_to)s
-           AND status = %(status)s AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
-           AND id > %(last_id)s
-         ORDER BY id
-         LIMIT %(limit)s
-    )
-    SELECT id FROM by_id UNION ALL SELECT id FROM moved ORDER BY id LIMIT %(limit)s
-"""
+LOOK: LiteralString = "WITH moved AS MATERIALIZED ("
+NEXT: LiteralString = "SELECT o.id FROM occurrences AS o WHERE o.status = %(status)s AND o.id > %(last_id)s"
+AND_IN_PLACE: LiteralString = "), in_place AS ("
+OLDEST: LiteralString = " ORDER BY o.id LIMIT %(limit)s"
+BOTH: LiteralString = ") SELECT o.id FROM (SELECT id FROM in_place UNION ALL SELECT id FROM moved) AS o"
+
 SELECT: LiteralString = """
     SELECT o.id FROM occurrences AS o JOIN events AS e ON e.id = o.event_id WHERE o.id = ANY (%(ids)s)
 """
-EVENT_CAN: LiteralString = """
-       AND e.status NOT IN ('deleted', 'disabled') AND (%(tags)s::text[] IS NULL OR e.tags @> %(tags)s::text[])
-"""
+EVENT_CAN: LiteralString = " AND e.status NOT IN ('deleted', 'disabled')"
 BY_ID: LiteralString = " ORDER BY o.id"
 
 INSERT: LiteralString = """
@@ -156,10 +129,21 @@ async def start(
 
 async def count(conn: Connection, filters: Filters) -> int:
     """Return how many occurrences match now."""
-    event_can, parameters = _of_events(filters)
-    cursor = await conn.execute(COUNT + event_can, parameters | _of_records(filters), binary=True, prepare=False)
+    extent = await selections.extent(conn, _selection(filters))
+    if extent == "none":
+        return 0
+    query, parameters = counting(filters, extent)
+    cursor = await conn.execute(query, parameters, binary=True, prepare=False)
     [(matched,)] = await cursor.fetchall()
     return matched
+
+
+def counting(filters: Filters, extent: Extent) -> tuple[LiteralString, dict[str, object]]:
+    """Return the query that counts what matches, and its parameters."""
+    event_can, parameters = _of_events(filters)
+    finished = FINISHED + _of_few(filters, extent)
+    records = finished + IN_PLACE + " UNION ALL " + finished + MOVED
+    return COUNT + records + OF_EVENTS + event_can, parameters | _of_records(filters)
 
 
 async def insert(conn: Connection, filters: Filters, *, by: str, matched: int) -> None:
@@ -187,10 +171,22 @@ async def take(conn: Connection) -> Replay | None:
 
 
 async def look(conn: Connection, replay: Replay, *, limit: int) -> list[OccurrenceId]:
-    """Return the next records that may match, by id. Their events are not asked yet, so that a pass is bounded."""
-    parameters = _of_records(replay.filters) | {"last_id": replay.last_id, "limit": limit}
-    cursor = await conn.execute(LOOK, parameters, binary=True, prepare=False)
+    """Return the next records that may match, by id. Whether their events do is asked later, so a pass is bounded."""
+    extent = await selections.extent(conn, _selection(replay.filters))
+    if extent == "none":
+        return []
+    query, parameters = looking(replay.filters, extent)
+    parameters |= {"last_id": replay.last_id, "limit": limit}
+    cursor = await conn.execute(query, parameters, binary=True, prepare=False)
     return [row[0] for row in await cursor.fetchall()]
+
+
+def looking(filters: Filters, extent: Extent) -> tuple[LiteralString, dict[str, object]]:
+    """Return the query for the next records, and its parameters but `last_id` and `limit`."""
+    _, parameters = _of_events(filters)
+    found = NEXT + _of_few(filters, extent)
+    query = LOOK + found + MOVED + AND_IN_PLACE + found + IN_PLACE + OLDEST + BOTH + OLDEST
+    return query, parameters | _of_records(filters)
 
 
 async def matching(conn: Connection, replay: Replay, ids: Sequence[OccurrenceId]) -> list[OccurrenceId]:
@@ -207,16 +203,20 @@ async def advance(conn: Connection, replay: Replay, *, started: int, pause: time
     await conn.execute(ADVANCE, parameters)
 
 
+def _selection(filters: Filters) -> Selection:
+    return Selection(sight=filters.sight, event_id=filters.event_id, tags=filters.tags)
+
+
+def _of_few(filters: Filters, extent: Extent) -> LiteralString:
+    """Return what is asked of a record's event where the events are few; of more, it is not asked one by one."""
+    condition, _ = selections.condition(_selection(filters))
+    return OF_FEW + selections.IDS + condition + "))" if extent == "few" else ""
+
+
 def _of_records(filters: Filters) -> dict[str, object]:
-    return {
-        "beyond": filters.scheduled_to + _MILLISECOND,
-        "status": filters.status,
-        "scheduled_from": filters.scheduled_from,
-        "scheduled_to": filters.scheduled_to,
-        "event_id": filters.event_id,
-    }
+    return {"status": filters.status, **span_of(filters.scheduled_from, filters.scheduled_to)}
 
 
 def _of_events(filters: Filters) -> tuple[LiteralString, dict[str, object]]:
-    in_sight, parameters = sights.condition(filters.sight)
-    return EVENT_CAN + in_sight, {**parameters, "tags": filters.tags or None}
+    condition, parameters = selections.condition(_selection(filters))
+    return EVENT_CAN + condition, parameters

@@ -13,14 +13,19 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     every: bool = False
     tags: list[str] = []
     prefixes: list[str] = []
+    """Each ends in a colon."""
 
 
 EVERYTHING = Sight(every=True)
+MOST_COLONS = 4
+"""Of the prefixes that an event's row holds: `prefixes_of` in the schema."""
 
 _TAGS: LiteralString = " AND e.tags && %(sight_tags)s::text[]"
-_TAGS_AND_PREFIXES: LiteralString = """
+_PREFIXES: LiteralString = " AND e.prefixes && %(sight_prefixes)s::text[]"
+_EITHER: LiteralString = " AND (e.tags && %(sight_tags)s::text[] OR e.prefixes && %(sight_prefixes)s::text[])"
+_LONG_PREFIXES: LiteralString = """
        AND (e.tags && %(sight_tags)s::text[]
-            OR EXISTS (SELECT FROM unnest(e.tags) AS tag, unnest(%(sight_prefixes)s::text[]) AS prefix
+            OR EXISTS (SELECT FROM unnest(e.tags) AS tag, unnest(%(sight_long_prefixes)s::text[]) AS prefix
                         WHERE starts_with(tag, prefix)))
 """
 
@@ -31,4 +36,14 @@ def condition(sight: Sight) -> tuple[LiteralString, dict[str, object]]:
         return "", {}
     if not sight.prefixes:
         return _TAGS, {"sight_tags": sight.tags}
-    return _TAGS_AND_PREFIXES, {"sight_tags": sight.tags, "sight_prefixes": sight.prefixes}
+    indexed = [_indexed(prefix) for prefix in sight.prefixes]
+    parameters: dict[str, object] = {"sight_tags": sight.tags, "sight_prefixes": indexed}
+    found = _EITHER if sight.tags else _PREFIXES
+    if indexed == sight.prefixes:
+        return found, parameters
+    return found + _LONG_PREFIXES, parameters | {"sight_long_prefixes": sight.prefixes}
+
+
+def _indexed(prefix: str) -> str:
+    """Return the longest beginning of a prefix that an event's row may hold."""
+    return "".join(f"{part}:" for part in prefix.split(":")[:-1][:MOST_COLONS])

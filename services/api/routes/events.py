@@ -43,7 +43,8 @@ from shared.domain import durations
 from shared.domain.events import Event
 from shared.domain.ids import EventId
 from shared.errors import NotFound
-from shared.store import events, occurrences
+from shared.store import events
+from shared.store.occurrence_lists import Filters
 from shared.store.pool import Connection
 
 
@@ -225,7 +226,7 @@ async def list_occurrences_of_event(request: AnyRequest, event_id: FromPath[str]
     """List the occurrences of an event that are there, newest first."""
     event = await _visible(request, event_id)
     wanted = query_of(request, bodies.OccurrenceQuery)
-    return await page_of_occurrences(request, wanted, occurrences.Filters(event_id=event.id))
+    return await page_of_occurrences(request, wanted, Filters(event_id=event.id))
 
 
 async def _change(request: AnyRequest, event_id: str) -> Response[bytes]:

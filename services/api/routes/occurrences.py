@@ -11,7 +11,8 @@ from services.api.answers import AttemptAnswer, OccurrenceAnswer, Page, ReplayAn
 from services.api.context import AnyRequest, caller_of, context_of, document_of, id_of, query_of, reply
 from services.api.parameters import names
 from shared.domain.ids import EventId, OccurrenceId
-from shared.store import attempts, occurrences
+from shared.store import attempts, occurrence_lists, occurrences
+from shared.store.occurrence_lists import Filters
 
 
 @get("/occurrences", needs="read", query=bodies.OccurrenceQuery, answer=Page[OccurrenceAnswer])
@@ -19,7 +20,7 @@ async def list_occurrences(request: AnyRequest) -> Response[bytes]:
     """List occurrences, newest first."""
     wanted = query_of(request, bodies.OccurrenceQuery)
     event_id = None if wanted.event_id is None else EventId(id_of(wanted.event_id, "event"))
-    return await page_of_occurrences(request, wanted, occurrences.Filters(event_id=event_id))
+    return await page_of_occurrences(request, wanted, Filters(event_id=event_id))
 
 
 @get("/occurrences/{occurrence_id:str}", needs="read", answer=OccurrenceAnswer, codes=[404])
@@ -71,9 +72,7 @@ async def replay_occurrences(request: AnyRequest) -> Response[bytes]:
     return reply(ReplayAnswer(matched=matched), status=202)
 
 
-async def page_of_occurrences(
-    request: AnyRequest, wanted: bodies.OccurrenceQuery, filters: occurrences.Filters
-) -> Response[bytes]:
+async def page_of_occurrences(request: AnyRequest, wanted: bodies.OccurrenceQuery, filters: Filters) -> Response[bytes]:
     """Return the page that a query asks for, within `filters`."""
     filters = msgspec.structs.replace(
         filters,
@@ -85,7 +84,7 @@ async def page_of_occurrences(
     )
     before = cursors.decode(wanted.cursor, cursors.Id)
     async with context_of(request).pool.connection() as conn:
-        found = await occurrences.newest(
+        found = await occurrence_lists.newest(
             conn, filters, sight=caller_of(request).sight, before=before, limit=wanted.limit + 1
         )
     shown = found[: wanted.limit]

@@ -10,7 +10,7 @@ from services.scheduler import replays as worker
 from shared.domain.deliveries import Finished
 from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId
-from shared.store import deliveries, replays
+from shared.store import deliveries, replays, selections
 from shared.store.pool import Connection, Pool
 from shared.store.replays import Filters
 from shared.store.sight import EVERYTHING, Sight
@@ -135,6 +135,7 @@ async def test_many_records_out_of_sight_do_not_end_it(
     pool: Pool, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(selections, "FEW", 0)
     mine = await an_event(conn, msgspec.structs.replace(content_of(), tags=("user:alice",)))
     await failures(conn, await an_event(conn), 4)
     late = (await a_waiting(conn, mine, NOON + 10 * SECOND)).occurrence_id
@@ -148,6 +149,22 @@ async def test_many_records_out_of_sight_do_not_end_it(
     await run_on(pool, conn)
     assert await replayed(conn) == [late]
     assert await progress(conn) == [(1, 1, True)]
+
+
+async def test_of_few_events_no_other_records_are_looked_at(
+    pool: Pool, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MOST_LOOKED_AT", 2)
+    mine = await an_event(conn, msgspec.structs.replace(content_of(), tags=("user:alice",)))
+    await failures(conn, await an_event(conn), 4)
+    late = (await a_waiting(conn, mine, NOON + 10 * SECOND)).occurrence_id
+    await fail_what_is_due(conn)
+    await ask_for(conn, sight=Sight(tags=["user:alice"]))
+
+    await run_on(pool, conn)
+
+    assert await progress(conn) == [(1, 1, True)]
+    assert await replayed(conn) == [late]
 
 
 async def test_a_scheduler_that_dies_in_a_batch_leaves_it_to_the_next(

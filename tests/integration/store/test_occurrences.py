@@ -10,16 +10,11 @@ from shared.domain.events import Event
 from shared.domain.ids import OccurrenceId
 from shared.errors import NotFound
 from shared.store import cancellations, deliveries, occurrences, planned_deliveries
-from shared.store.occurrences import Filters
 from shared.store.pool import Connection
 from shared.store.sight import Sight
 from tests.factories import DAY, HOUR, MINUTE, NOON, a_claimed, a_waiting, an_event, content_of, planned_of, utc_now
 
 EVERY = Sight(every=True)
-
-
-async def listed(conn: Connection, filters: Filters, *, sight: Sight = EVERY) -> list[OccurrenceId]:
-    return [found.id for found in await occurrences.newest(conn, filters, sight=sight, before=None, limit=100)]
 
 
 async def finished(conn: Connection, event: Event, *, ago: timedelta) -> OccurrenceId:
@@ -71,37 +66,12 @@ class TestView:
         assert await cursor.fetchall() == [(id_,)]
 
 
-class TestNewest:
-    async def test_live_and_finished_ones_are_sorted_by_time_together(self, conn: Connection) -> None:
-        event = await an_event(conn)
-        oldest = await finished(conn, event, ago=2 * HOUR)
-        newest = await finished(conn, event, ago=MINUTE)
-        middle = (await a_waiting(conn, event, utc_now() - HOUR)).occurrence_id
-
-        assert await listed(conn, Filters()) == [newest, middle, oldest]
-        page = await occurrences.newest(conn, Filters(), sight=EVERY, before=newest, limit=1)
-        assert [found.id for found in page] == [middle]
-
-    async def test_filters_narrow(self, conn: Connection) -> None:
-        event = await an_event(conn, msgspec.structs.replace(content_of(), tags=("a", "b")))
-        beside = await an_event(conn, msgspec.structs.replace(content_of(), tags=("c",)))
-        done = await finished(conn, event, ago=MINUTE)
-        waiting = (await a_waiting(conn, event, NOON)).occurrence_id
-        other = (await a_waiting(conn, beside, NOON + HOUR)).occurrence_id
-
-        assert await listed(conn, Filters(event_id=event.id)) == [done, waiting]
-        assert await listed(conn, Filters(status="delivered")) == [done]
-        assert await listed(conn, Filters(tags=["a", "b"])) == [done, waiting]
-        assert await listed(conn, Filters(tags=["a", "c"])) == []
-        assert await listed(conn, Filters(any_tags=["c", "x"])) == [other]
-        assert await listed(conn, Filters(scheduled_from=NOON, scheduled_to=NOON)) == [waiting]
-
-    async def test_what_is_out_of_sight_is_not_listed_nor_found(self, conn: Connection) -> None:
+class TestGet:
+    async def test_what_is_out_of_sight_is_not_found(self, conn: Connection) -> None:
         event = await an_event(conn, msgspec.structs.replace(content_of(), tags=("user:alice",)))
         waiting = (await a_waiting(conn, event)).occurrence_id
 
-        assert await listed(conn, Filters(), sight=Sight(prefixes=["user:"])) == [waiting]
-        assert await listed(conn, Filters(), sight=Sight(tags=["user:bob"])) == []
+        assert (await occurrences.get(conn, waiting, sight=Sight(prefixes=["user:"]))).id == waiting
         with pytest.raises(NotFound):
             await occurrences.get(conn, waiting, sight=Sight(tags=["user:bob"]))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -17,21 +17,27 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Json
 
-from shared.domain.deliveries import PlannedDelivery
+from shared.domain.deliveries import FinalStatus, PlannedDelivery
 from shared.domain.destinations import DestinationId
+from shared.domain.ids import EventId
 from shared.store import (
     backlog,
     cancellations,
     deliveries,
     destinations,
     events,
+    occurrence_lists,
     occurrences,
     planned_deliveries,
     replays,
     retention,
+    selections,
     usage,
 )
 from shared.store.deliveries import HORIZON, LEASE
+from shared.store.occurrence_lists import Filters
+from shared.store.selections import Extent, Selection
+from shared.store.sight import EVERYTHING, Sight
 from tests.factories import DAY, HOUR, MINUTE, utc_now
 from tests.servers import Databases
 
@@ -42,6 +48,22 @@ BIG = r"(deliveries|events|event_versions|occurrences_\w+)"
 BATCHES = [1, 256]
 BY_KEY = "deliveries_pkey"
 
+SELECTIONS = [
+    (Selection(sight=EVERYTHING, tags=["rare-7"]), "events_tags"),
+    (Selection(sight=EVERYTHING, any_tags=["rare-7", "rare-8"]), "events_tags"),
+    (Selection(sight=Sight(prefixes=["team:7:"])), "events_prefixes"),
+    (Selection(sight=Sight(prefixes=["nobody:"])), "events_prefixes"),
+    (Selection(sight=Sight(tags=["rare-7"], prefixes=["team:7:"]), tags=["all"]), "events_prefixes"),
+]
+LIVE, FINAL = ("scheduled", "queued", "retrying"), ("delivered", "failed")
+STATUSES = [
+    (None, "occurrences_default_event_id_id_idx"),
+    ("delivered", "occurrences_default_event_id_id_idx"),
+    ("failed", "occurrences_default_event_id_status_id_idx"),
+    ("retrying", "deliveries_(event_id|pkey)"),
+]
+SPANS: list[Parameters] = [{}, {"scheduled_from": utc_now() - 2 * DAY, "scheduled_to": utc_now() - DAY}]
+
 # Ids begin with the nominal time. Some deliveries are overdue, most are to come.
 FILL: list[LiteralString] = [
     "CREATE FUNCTION id_of(at timestamptz, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN"
@@ -50,8 +72,9 @@ FILL: list[LiteralString] = [
     """
     INSERT INTO events (id, name, tags, webhook_url, likeness, created_by, created_at, status, updated_at,
                         chain_id)
-    SELECT event_of(n), 'event ' || n, ARRAY['all', 'rare-' || n %% 1000], 'https://receiver.example/', n, 'master', at,
-           CASE WHEN n %% 100 = 0 THEN 'deleted' ELSE 'active' END, at,
+    SELECT event_of(n), 'event ' || n, ARRAY['all', 'rare-' || n %% 1000, 'team:' || n %% 1000 || ':a'],
+           'https://receiver.example/', n, 'master', at,
+           CASE WHEN n %% 1000 = 1 THEN 'paused' WHEN n %% 100 = 0 THEN 'deleted' ELSE 'active' END, at,
            CASE WHEN n %% 10 = 0 THEN event_of(n %% 70) END
       FROM generate_series(1, %(events)s) AS n, LATERAL (SELECT now() - n * interval '1 second' AS at) AS made
     """,
@@ -92,6 +115,9 @@ def db(request: pytest.FixtureRequest, databases: Databases) -> Generator[Db]:
         for _, definition in indexes:
             db.execute(sql.SQL(definition))
         db.execute("ANALYZE")
+        db.execute(
+            "VACUUM events"
+        )  # as autovacuum does: else its GIN indexes have a long list of what is to be sorted in
         yield db
     databases.drop(url)
 
@@ -111,6 +137,11 @@ def ids_of(db: Db, number: int) -> list[Any]:
 
 def events_of(db: Db, number: int) -> list[Any]:
     return [row[0] for row in db.execute("SELECT event_id FROM deliveries ORDER BY next_at LIMIT %s", [number])]
+
+
+def first_id(db: Db, at: datetime) -> UUID:
+    [(id_,)] = db.execute("SELECT first_id_at(%s)", [at]).fetchall()
+    return id_
 
 
 def an_event_of(db: Db) -> Any:
@@ -252,35 +283,78 @@ class TestApi:
 
         assert re.search(r"using events_newest.*\n\s+Index Cond: \(ROW\(created_at, id\) <", plan)
 
-    @pytest.mark.parametrize(("tag", "index"), [("rare-7", "events_tags"), ("all", "events_newest")])
-    @pytest.mark.parametrize("condition", ["all_tags", "any_tags"])
-    def test_events_with_a_tag_are_found_by_it_unless_it_is_on_all(
-        self, db: Db, condition: str, tag: str, index: str
+    @pytest.mark.parametrize(("selection", "index"), SELECTIONS)
+    def test_which_events_are_few_is_found_by_their_tags(self, db: Db, selection: Selection, index: str) -> None:
+        condition, parameters = selections.condition(selection)
+        statement = selections.COUNT + selections.IDS + condition + selections.NO_FURTHER
+
+        assert index in plan_of(db, statement, parameters | {"most": selections.SOME + 1})
+
+    @pytest.mark.parametrize(("selection", "index"), SELECTIONS)
+    def test_events_that_are_few_are_found_by_their_tags(self, db: Db, selection: Selection, index: str) -> None:
+        condition, parameters = selections.condition(selection)
+        gathered = events.GATHERED + condition + "))"
+        statement = events.SELECT + events.NOT_DELETED + gathered + events.NEWEST + events.CONTENT
+
+        plan = plan_of(db, statement, parameters | {"limit": 50})
+
+        assert index in plan
+        assert "events_newest" not in plan
+
+    def test_events_with_a_tag_that_is_on_all_are_met_on_a_walk(self, db: Db) -> None:
+        condition, parameters = selections.condition(Selection(sight=EVERYTHING, tags=["all"]))
+        statement = events.SELECT + events.NOT_DELETED + condition + events.NEWEST + events.CONTENT
+
+        assert "using events_newest" in plan_of(db, statement, parameters | {"limit": 50})
+
+    @pytest.mark.parametrize("status", ["paused", "disabled"])
+    def test_stopped_events_have_an_index_of_their_own(self, db: Db, status: str) -> None:
+        statement = events.SELECT + events.CONDITIONS["status"] + events.NEWEST + events.CONTENT
+
+        assert "events_stopped" in plan_of(db, statement, {"status": status, "limit": 50})
+
+    @pytest.mark.parametrize(
+        "selection", [each for each, _ in SELECTIONS] + [Selection(sight=EVERYTHING, event_id=EventId(UUID(int=7)))]
+    )
+    @pytest.mark.parametrize(("status", "index"), STATUSES)
+    @pytest.mark.parametrize("span", SPANS, ids=["ever", "span"])
+    def test_occurrences_of_few_events_are_found_by_them_wherever_they_live(
+        self, db: Db, selection: Selection, status: str | None, index: str, span: Parameters
     ) -> None:
-        statement = events.SELECT + events.CONDITIONS[condition] + events.NOT_DELETED + events.NEWEST + events.CONTENT
+        plan = self.page(db, Filters(status=status, **span), selection, "few")
 
-        assert index in plan_of(db, statement, {condition: [tag], "limit": 50})
+        assert re.search(index, plan), plan
+        assert "events_newest" not in plan
 
-    def test_occurrences_of_an_event_are_found_by_it_wherever_they_live(self, db: Db) -> None:
-        statement = occurrences.SELECT + occurrences.CONDITIONS["event_id"] + occurrences.NEWEST
+    @pytest.mark.parametrize("extent", ["some", "many"])
+    @pytest.mark.parametrize("span", SPANS, ids=["ever", "span"])
+    @pytest.mark.parametrize("status", [None, "failed", "delivered", "scheduled"])
+    def test_occurrences_of_more_events_are_met_on_a_walk_by_id(
+        self, db: Db, status: str | None, span: Parameters, extent: Extent
+    ) -> None:
+        selection = Selection(sight=Sight(prefixes=[f"team:{n}:" for n in range(10)]))
 
-        plan = plan_of(db, statement, {"event_id": an_event_of(db), "limit": 50})
+        plan = self.page(db, Filters(status=status, **span), selection, extent)
 
-        assert "deliveries_event_id" in plan
-        assert "occurrences_default_event_id_id_idx" in plan
+        assert status in LIVE or re.search("Scan.* using occurrences_default_(pkey|status_id_idx)", plan), plan
+        assert status in FINAL or f"using {BY_KEY}" in plan
+        assert ("hashed SubPlan" in plan) == (extent == "some")
 
     def test_the_newest_occurrences_are_read_from_the_ends_of_the_primary_keys(self, db: Db) -> None:
-        plan = plan_of(db, occurrences.SELECT + occurrences.NEWEST, {"limit": 50})
+        plan = self.page(db, Filters(), Selection(sight=EVERYTHING), "many")
 
         assert f"Scan Backward using {BY_KEY}" in plan
         assert "Scan Backward using occurrences_default_pkey" in plan
 
+    @staticmethod
+    def page(db: Db, filters: Filters, selection: Selection, extent: Extent) -> str:
+        statement, parameters = occurrence_lists.page_of(filters, selection, extent, before=first_id(db, utc_now()))
+        return plan_of(db, statement, parameters | {"limit": 51})
+
     def test_one_occurrence_is_found_by_the_primary_keys(self, db: Db) -> None:
         [id_] = ids_of(db, 1)
 
-        plan = plan_of(
-            db, occurrences.SELECT + occurrences.CONDITIONS["id"] + occurrences.NEWEST, {"id": id_, "limit": 1}
-        )
+        plan = plan_of(db, occurrences.SELECT + occurrences.WITH_ID, {"id": id_})
 
         assert BY_KEY in plan
         assert "occurrences_default_pkey" in plan
@@ -305,22 +379,40 @@ class TestApi:
 
 class TestMaintenance:
     @pytest.mark.parametrize("status", ["failed", "delivered"])
-    def test_a_replay_walks_the_records_of_its_span_by_id(self, db: Db, status: str) -> None:
+    def test_a_replay_walks_the_records_of_its_span_by_id(self, db: Db, status: FinalStatus) -> None:
         start = utc_now() - DAY
-        parameters: Parameters = {
-            "scheduled_from": start,
-            "scheduled_to": start + HOUR,
-            "beyond": start + HOUR + timedelta(milliseconds=1),
-            "status": status,
-            "event_id": None,
-            "last_id": UUID(int=0),
-            "limit": 500,
-        }
+        filters = replays.Filters(
+            status=status, scheduled_from=start, scheduled_to=start + HOUR, sight=Sight(prefixes=["team:"])
+        )
+        statement, parameters = replays.looking(filters, "many")
 
-        plan = plan_of(db, replays.LOOK, parameters)
+        plan = plan_of(db, statement, parameters | {"last_id": UUID(int=0), "limit": 500})
 
         assert re.search("occurrences_default_(pkey|status_id_idx)", plan), plan
         assert "occurrences_default_scheduled_at_idx" in plan
+
+    @pytest.mark.parametrize(
+        ("status", "index"), [("failed", "event_id_status_id_idx"), ("delivered", "event_id_id_idx")]
+    )
+    def test_a_replay_of_few_events_finds_their_records_by_them(self, db: Db, status: FinalStatus, index: str) -> None:
+        filters = replays.Filters(
+            status=status,
+            scheduled_from=utc_now() - 90 * DAY,
+            scheduled_to=utc_now(),
+            sight=Sight(prefixes=["team:7:"]),
+        )
+        for statement, parameters in (replays.counting(filters, "few"), replays.looking(filters, "few")):
+            plan = plan_of(db, statement, parameters | {"last_id": UUID(int=0), "limit": 500})
+
+            assert index in plan
+            assert "events_prefixes" in plan
+
+    @pytest.mark.parametrize("number", BATCHES)
+    def test_receivers_of_what_is_replayed_are_found_by_the_primary_keys(self, db: Db, number: int) -> None:
+        plan = plan_of(db, replays.RECEIVERS, {"ids": ids_of(db, number)})
+
+        assert BY_KEY in plan
+        assert "events_pkey" in plan
 
     @pytest.mark.parametrize("number", BATCHES)
     def test_replaying_goes_by_the_primary_keys(self, db: Db, number: int) -> None:

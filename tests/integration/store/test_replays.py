@@ -264,18 +264,12 @@ class TestPlans:
     async def test_a_span_reads_its_own_partitions_and_the_index_of_what_was_moved(
         self, partitioned: Connection
     ) -> None:
-        parameters = {
-            "scheduled_from": NOON,
-            "scheduled_to": NOON + HOUR,
-            "beyond": NOON + HOUR + MILLISECOND,
-            "status": "delivered",
-            "event_id": None,
-            "last_id": SOME_OCCURRENCE,
-            "limit": 10,
-        }
+        filters = msgspec.structs.replace(filters_of(NOON, NOON + HOUR), status="delivered")
+        query, parameters = replays.looking(filters, "many")
+        parameters |= {"last_id": SOME_OCCURRENCE, "limit": 10}
         async with partitioned.transaction(force_rollback=True):
             await partitioned.execute("SET LOCAL enable_seqscan = off")
-            cursor = await partitioned.execute("EXPLAIN " + replays.LOOK, parameters, prepare=False)
+            cursor = await partitioned.execute("EXPLAIN " + query, parameters, prepare=False)
             plan = "\n".join(row[0] for row in await cursor.fetchall())
 
         assert set(re.findall(r"(\w+)_pkey", plan)) == {"occurrences_20260316"}

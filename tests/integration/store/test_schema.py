@@ -75,7 +75,7 @@ async def test_an_empty_database_is_at_version_0_and_refused(empty: str) -> None
 async def test_a_schema_that_is_one_migration_behind_is_refused(empty: str) -> None:
     migrate(empty)
     async with open_pool(empty, name="test", size=1) as pool, pool.connection() as conn:
-        await conn.execute("DELETE FROM schema_migrations WHERE version = %s", [len(ALL)])
+        await conn.execute("DELETE FROM schema_migrations WHERE version = %s", [max(schema.available())])
 
         with pytest.raises(OldSchema):
             await schema.require_current(conn)
