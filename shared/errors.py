@@ -5,7 +5,7 @@ QhronosError
 │   └── InvalidSchedule     a recurrence rule or its zone, with the offending part
 ├── Malformed               not even JSON, or a broken header
 ├── UnsupportedMediaType    a body that does not say that it is JSON
-├── TooLarge                a body over the limit
+├── TooSlow                 a body that did not come in time
 ├── Unauthenticated         no token, or one that is not good (any more)
 ├── Forbidden               a good token that may not do this
 ├── NotFound                unknown, or out of the caller's sight
@@ -89,6 +89,12 @@ class Malformed(QhronosError):
     """Input that is not even JSON, or a header that cannot be read."""
 
     code = "malformed_request"
+
+
+class TooSlow(QhronosError):
+    """A body that did not come in time."""
+
+    code = "request_timeout"
 
 
 class UnsupportedMediaType(QhronosError):

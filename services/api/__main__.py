@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 
 from services.api import app
+from services.api.connections import Connection
 from services.api.context import Context
 from services.api.settings import ApiSettings
 from shared import metrics, operations, process, readiness, settings
@@ -56,6 +57,8 @@ async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
                 api,
                 host=config.api_host,
                 port=config.api_port,
+                http=Connection,
+                ws="none",
                 access_log=False,
                 log_config=None,
                 lifespan="off",

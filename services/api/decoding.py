@@ -21,6 +21,8 @@ from shared.errors import MOST_ERRORS, FieldError, Invalid, Malformed
 
 DEEPEST = 32
 _LARGEST_INTEGER = 2**64
+_NOT_UTF_8 = "\ufffd"
+"""What stands in a parameter for bytes that are not UTF-8."""
 _PATH = re.compile(r" - at `(?:key )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
@@ -88,6 +90,8 @@ def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
             errors.append(FieldError(pointer=name, message="Give this parameter once."))
         elif texts and "\0" in texts[0]:
             errors.append(FieldError(pointer=name, message="A NUL character cannot be searched for."))
+        elif texts and _NOT_UTF_8 in texts[0]:
+            errors.append(FieldError(pointer=name, message="This is not UTF-8.", hint="Percent-encode UTF-8."))
         elif texts:
             try:
                 values[field.name] = msgspec.convert(texts[0], field.type, strict=False)

@@ -13,16 +13,20 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from services.api import problems
+from services.api import heads, problems
 from shared import metrics, tracing
+from shared.errors import Malformed, TooSlow
 from shared.tracing import Kind, Span
 
 LONGEST_REQUEST = timedelta(seconds=20)
 """A server that is frozen rather than gone answers no query and refuses none."""
+LONGEST_BODY = timedelta(seconds=15)
+"""Of these, for the body to come: until it is there, no connection to PostgreSQL is taken."""
 
+_LONGEST_SHOWN = 500
 _SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 log = structlog.get_logger()
@@ -44,7 +48,11 @@ class Envelope:
         begun = time.perf_counter()
         with bound_contextvars(request_id=answer.request_id), _traced(scope, headers, answer):
             try:
-                await self._serve_in_time(scope, receive, answer)
+                problem = heads.problem_of(scope)
+                if problem is None:
+                    await self._serve_in_time(scope, _Body(receive), answer)
+                else:
+                    await problems.send(problems.malformed(problem, answer.request_id), answer)
             finally:
                 _tell(scope, answer.status, seconds=time.perf_counter() - begun)
 
@@ -59,6 +67,24 @@ class Envelope:
         if not answer.started:
             detail = f"No answer within {LONGEST_REQUEST.total_seconds():g} seconds."
             await problems.send(problems.unavailable(detail, answer.request_id), answer)
+
+
+class _Body:
+    """Receives a body, as long as it comes in time."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._until = asyncio.get_running_loop().time() + LONGEST_BODY.total_seconds()
+
+    async def __call__(self) -> HTTPReceiveMessage:
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow(f"The body did not come within {LONGEST_BODY.total_seconds():g} seconds.") from None
+        if message["type"] == "http.disconnect":
+            raise Malformed("The client went away before the end of its body.")
+        return cast("HTTPReceiveMessage", message)
 
 
 class _Answer:
@@ -123,7 +149,13 @@ def _tell(scope: Scope, status: int, *, seconds: float) -> None:
     method, path = str(details["method"]), str(details["path"])
     route = str(details.get("path_template") or "unknown")
     metrics.REQUESTS.labels(method=method, route=route, status=status).observe(seconds)
-    log.info("request.answered", method=method, path=path, status=status, duration_ms=round(seconds * 1000, 1))
+    log.info(
+        "request.answered",
+        method=method,
+        path=path[:_LONGEST_SHOWN],
+        status=status,
+        duration_ms=round(seconds * 1000, 1),
+    )
 
 
 def _request_id(given: bytes) -> str:

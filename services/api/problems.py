@@ -20,6 +20,7 @@ from shared.store.pool import CONNECTION_LOST as POSTGRES_LOST
 
 STATUS: dict[type[Exception], HTTPStatus] = {  # the nearest base class wins; the rest is our bug: 500
     errors.Malformed: HTTPStatus.BAD_REQUEST,
+    errors.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -36,6 +37,7 @@ _CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
 }
 _RETRY_AFTER = "2"
+_LONGEST_SHOWN = 500
 
 log = structlog.get_logger()
 
@@ -62,6 +64,8 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
             status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
             if status is not None:
                 response = answer(status, str(error), error.code, request_id, fields=_fields(error))
+                if isinstance(error, errors.TooSlow):
+                    response.headers["connection"] = "close"  # the rest of the body will not be read
                 if isinstance(error, errors.QuotaExceeded):
                     response.headers["retry-after"] = str(error.retry_after)
                 if isinstance(error, errors.AlreadyExists):
@@ -73,7 +77,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
         case HTTPException():
             status = HTTPStatus(error.status_code)
             if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                detail = f"{status.phrase}: {request.method} {request.url.path}"
+                detail = f"{status.phrase}: {request.method} {request.url.path[:_LONGEST_SHOWN]}"
                 return answer(
                     status, detail, _CODES.get(status, "malformed_request"), request_id, headers=error.headers
                 )
@@ -108,6 +112,11 @@ def answer(
         media_type="application/problem+json",
         headers={**(headers or {}), **more},
     )
+
+
+def malformed(detail: str, request_id: str) -> Response[Problem]:
+    """Return a 400 for a request that cannot be read."""
+    return answer(HTTPStatus.BAD_REQUEST, detail, errors.Malformed.code, request_id)
 
 
 def unavailable(detail: str, request_id: str) -> Response[Problem]:
