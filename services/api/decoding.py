@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, ValidationError
@@ -94,13 +94,21 @@ def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
             errors.append(FieldError(pointer=name, message="This is not UTF-8.", hint="Percent-encode UTF-8."))
         elif texts:
             try:
-                values[field.name] = msgspec.convert(texts[0], field.type, strict=False)
+                values[field.name] = msgspec.convert(texts[0], _given(field.type), strict=False)
             except ValidationError as error:
                 message = _PATH.sub("", str(error))
                 errors.append(_error(name, message, field.type))
     if errors:
         raise Invalid(errors)
     return kind(**values)
+
+
+@cache
+def _given(kind: Any) -> Any:  # noqa: ANN401 - any annotation
+    """Return the type of a parameter that is there: the text `null` is no null."""
+    if type(None) not in get_args(kind):
+        return kind
+    return Union[tuple(part for part in get_args(kind) if part is not type(None))]  # noqa: UP007 - of a tuple
 
 
 def _convert_field(

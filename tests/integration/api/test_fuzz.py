@@ -212,6 +212,24 @@ async def test_a_nul_in_a_parameter_is_a_422(api: Api, parameter: str) -> None:
     assert pointers(assert_problem(await api.http.get(f"/events?{parameter}=a%00b"), 422)) == [parameter]
 
 
+@pytest.mark.parametrize("parameter", ["name", "tags", "any_tags", "status", "cursor", "created_after", "limit"])
+@pytest.mark.parametrize("raw", ["%ff", "a%c3", "%ed%a0%80", "%C0%80"])
+async def test_a_parameter_that_is_not_utf_8_is_a_422(api: Api, parameter: str, raw: str) -> None:
+    assert pointers(assert_problem(await api.http.get(f"/events?{parameter}={raw}"), 422)) == [parameter]
+
+
+@pytest.mark.parametrize("parameter", ["status", "cursor", "created_after", "limit"])
+async def test_the_word_null_in_a_parameter_is_no_null(api: Api, parameter: str) -> None:
+    assert pointers(assert_problem(await api.http.get(f"/events?{parameter}=null"), 422)) == [parameter]
+
+
+async def test_the_word_null_is_searched_for(api: Api) -> None:
+    await api.create()
+    wanted = await api.create(name="Is it null?")
+
+    assert (await api.read("/events", name="null"))["data"] == [wanted]
+
+
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1])
 async def test_a_forged_cursor_with_a_number_beyond_64_bits_is_a_422(api: Api, number: int) -> None:
     occurrence_id = (await api.create())["upcoming"][0]["occurrence_id"]
