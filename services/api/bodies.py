@@ -143,13 +143,11 @@ class NewEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     events: Annotated[list[NewEvent], Meta(min_length=1, max_length=1000)]
 
 
-EventChange = msgspec.defstruct(
-    "EventChange",
-    [(field.name, field.type | None, msgspec.field(name=field.encode_name, default=None))
-     for field in msgspec.structs.fields(NewEvent)],
-    kw_only=True,
-)  # fmt: skip
-"""Fields of an event to change. One that is left out keeps its value, null clears an optional one."""
+class EventChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields of an event to change. One that is left out keeps its value, null clears an optional one.
+
+    It has those of `NewEvent`: what they come to is read as a `NewEvent` again.
+    """
 
 
 class SchedulePreview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -283,10 +281,9 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(max_length=256)] | None = None
 
 
-class OccurrenceQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list of occurrences may be narrowed by."""
+class OccurrencesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of an event's occurrences may be narrowed by."""
 
-    event_id: Annotated[str, Meta(max_length=64)] | None = None
     tags: Annotated[str, Meta(max_length=8192, description="All of these, separated by commas.")] | None = None
     any_tags: Annotated[str, Meta(max_length=8192, description="Any of these, separated by commas.")] | None = None
     status: (
@@ -299,6 +296,15 @@ class OccurrenceQuery(msgspec.Struct, frozen=True, kw_only=True):
     to: Instant | None = None
     limit: Annotated[int, Meta(ge=1, le=200, description="1 to 200.", examples=[50])] = 50
     cursor: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class OccurrenceQuery(OccurrencesQuery, frozen=True, kw_only=True):
+    """What a list of occurrences may be narrowed by."""
+
+    event_id: (
+        Annotated[UUID, Meta(description="The id of one event.", examples=["01a20ede-64e4-73f8-9798-f88b0cce1a0a"])]
+        | None
+    ) = None
 
 
 class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):

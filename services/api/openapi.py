@@ -1,72 +1,54 @@
-"""The OpenAPI document, made from the handlers themselves: their paths, bodies, queries, answers and error statuses."""
+"""The OpenAPI document, made from the handlers themselves: what each takes, what it answers, and how it refuses.
+
+A handler says in its `opt`: `needs` (the access), `body`, `query`, `answer` (structs), `codes` (the problems that only
+it knows), `idempotent`, `conditional`, `chained`, `versioned`, `location` (headers). What all of a kind do alike is
+added here.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from services.api.idempotency import HEADER
+from services.api import codes, examples, headers, schemas
 from services.api.problems import Problem
-from shared.domain import chains
+from services.api.schemas import JsonSchema
 from shared.version import VERSION
 
-JsonSchema = dict[str, Any]
-
-_REF = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
 _UUID: JsonSchema = {"type": "string", "format": "uuid"}
 _PATH_SCHEMAS: dict[str, JsonSchema] = {
     "recurrence_id": {
         "type": "string",
+        "minLength": 1,
         "description": "The occurrence's original local start, or its original instant.",
         "examples": ["2027-03-20T09:00:00"],
     },
-    "version": {"type": "integer", "minimum": 1},
+    "version": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
 }
-_HEADERS: dict[str, dict[str, Any]] = {  # by what a handler says of itself
-    "idempotent": {
-        "name": HEADER,
-        "description": "The same key with the same body is answered as the first time, for 24 hours; only success is "
-        "remembered. With another body: 422; while the first is still running: 409.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"},
-    },
-    "conditional": {
-        "name": "If-Match",
-        "description": "The entity tag of the version to change; with another current one: 412.",
-        "schema": {"type": "string"},
-    },
-    "chained": {
-        "name": chains.HEADER,
-        "description": "As it came with the webhook that is being handled, like `traceparent`; OpenTelemetry passes "
-        "both on. Its member `qhronos` names the event whose webhooks led to this request. When they have created too "
-        "many events in 24 hours: 429, which names those to delete. One that cannot be read is ignored.",
-        "schema": {"type": "string"},
-        "example": "qhronos=01a20ed0e62179f59ce6de4d6480a891",
-    },
+_NOT_FOUND = {
+    "event_id": "event_not_found",
+    "occurrence_id": "occurrence_not_found",
+    "token_id": "token_not_found",
+    "version": "version_not_found",
 }
-_RATE_LIMIT = {
-    "X-RateLimit-Limit": "How many requests the token's bucket holds.",
-    "X-RateLimit-Remaining": "How many of them are left.",
-    "X-RateLimit-Reset": "Seconds until the bucket is full again.",
-}
-_ANSWERED_HEADERS = {**_RATE_LIMIT, "Retry-After": "Seconds after which to try again."}
-_RETRIED = ("429", "503")
 _ABOUT = """Tell Qhronos once when something is due, and it calls a webhook then: on time, signed, retried, recorded.
 
 Send `Authorization: Bearer <token>` with every request but those about the service itself. Every error is a
-problem document (RFC 9457) whose `errors` name each field, say why, and show what would pass."""
+problem document (RFC 9457) whose `errors` name each field, say why, and show what would pass. Its `code` is a stable
+word: each operation lists those that it may answer."""
 
 
 def document(handlers: Iterable[HTTPRouteHandler]) -> bytes:
     """Return the document as JSON."""
-    documented = [handler for handler in handlers if "answer" in handler.opt or handler.opt["needs"] is not None]
-    structs = {kind for handler in documented for kind in _structs(handler.opt)}
-    _, components = msgspec.json.schema_components([*sorted(structs, key=str), Problem], ref_template=_REF)
+    documented = [handler for handler in handlers if {"answer", "media"} & handler.opt.keys() or handler.opt["needs"]]
+    answered = schemas.of_answers(handler.opt["answer"] for handler in documented if "answer" in handler.opt)
+    given = schemas.of_bodies((each.opt["body"] for each in documented if "body" in each.opt), taken=answered)
     paths: dict[str, dict[str, Any]] = {}
     for handler in documented:
         for path in handler.paths:
@@ -77,21 +59,36 @@ def document(handlers: Iterable[HTTPRouteHandler]) -> bytes:
         {
             "openapi": "3.1.0",
             "info": {"title": "Qhronos", "version": VERSION, "description": _ABOUT, "license": {"name": "MIT"}},
+            "servers": [{"url": "/"}],
             "paths": paths,
             "components": {
-                "schemas": components,
-                "headers": {
-                    name: {"description": about, "schema": {"type": "integer"}}
-                    for name, about in _ANSWERED_HEADERS.items()
-                },
+                "schemas": answered | given,
+                "examples": _examples(),
+                "headers": headers.ANSWERED,
                 "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
             },
         }
     )
 
 
-def _structs(opt: Mapping[str, Any]) -> list[Any]:
-    return [opt[name] for name in ("body", "answer") if name in opt]
+def words_of(handler: HTTPRouteHandler) -> set[str]:
+    """Return the codes of the problems that a handler, or what stands before it, may answer with."""
+    opt = handler.opt
+    words = {"malformed_request", *opt.get("codes", ())}
+    if opt["needs"] is not None:
+        words |= {"unauthenticated", "rate_limited", "unavailable"}
+    if opt["needs"] not in (None, "read"):  # every token may read
+        words.add("forbidden")
+    if "body" in opt:
+        words |= {"request_timeout", "body_too_large", "unsupported_media_type", "validation_failed"}
+    if "query" in opt:
+        words.add("validation_failed")
+    if opt.get("idempotent"):
+        words |= {"idempotency_key_in_use", "idempotency_key_reused"}
+    if opt.get("conditional"):
+        words.add("precondition_failed")
+    parameters = {name for path in handler.paths for name in _PATH_PARAMETER.findall(path)}
+    return words | {_NOT_FOUND[name] for name in parameters if name in _NOT_FOUND}
 
 
 def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
@@ -100,16 +97,11 @@ def _operation(handler: HTTPRouteHandler, path: str) -> dict[str, Any]:
         "operationId": handler.handler_name,
         "summary": (handler.fn.__doc__ or "").strip().splitlines()[0],
         "tags": [_group_of(path)],
-        "parameters": [
-            *_path_parameters(path),
-            *_query_parameters(opt.get("query")),
-            *_header_parameters(opt),
-        ],
+        "parameters": [*_path_parameters(path), *_query_parameters(opt.get("query")), *headers.sent(opt)],
         "responses": _responses(handler),
     }
     if "body" in opt:
-        schema = _schema(opt["body"])
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = _request_body(opt["body"])
     if opt["needs"] is not None:
         operation["security"] = [{"bearer": []}]
         operation["description"] = (
@@ -123,32 +115,59 @@ def _group_of(path: str) -> str:
     return first if first in ("tokens", "events", "occurrences", "schedules") else "service"
 
 
+def _request_body(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Describe a body. No body at all is read as an empty object."""
+    shown = {name: {"value": value} for name, value in examples.BODIES[kind].items()}
+    required = any(field.required for field in msgspec.structs.fields(kind))
+    content = {"schema": schemas.reference(kind), "examples": shown}
+    return {"required": required, "content": {"application/json": content}}
+
+
 def _responses(handler: HTTPRouteHandler) -> dict[str, Any]:
     opt = handler.opt
     success = HTTPStatus(handler.status_code)
-    answer: dict[str, Any] = {"description": success.phrase}
+    responses: dict[HTTPStatus, dict[str, Any]] = {success: {"description": success.phrase}}
     if "answer" in opt:
-        answer["content"] = {"application/json": {"schema": _schema(opt["answer"])}}
-    responses: dict[str, Any] = {str(success.value): answer}
-    errors = {*opt.get("codes", [])}
-    if opt["needs"] is not None:
-        errors |= {401, 403, 429, 503}
-    if "body" in opt:
-        errors |= {400, 413, 415, 422}
-    if "query" in opt:
-        errors |= {422}
-    for status in sorted(errors):
-        kind = opt["answer"] if handler.handler_name == "get_ready" else Problem
-        media = "application/json" if kind is not Problem else "application/problem+json"
-        responses[str(status)] = {
-            "description": HTTPStatus(status).phrase,
-            "content": {media: {"schema": _schema(kind)}},
+        responses[success]["content"] = {"application/json": _answer(opt["answer"])}
+    if "media" in opt:
+        responses[success]["content"] = {opt["media"]: {}}
+    if opt.get("unready"):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        responses[status] = {"description": status.phrase, "content": responses[success]["content"]}
+    for status, words in codes.by_status(words_of(handler)).items():
+        responses[status] = {
+            "description": "\n".join(f"- `{word}`: {codes.CODES[status][word]}" for word in words),
+            "content": {"application/problem+json": _problem(status, words)},
         }
-    if opt["needs"] is not None:
-        for status, response in responses.items():
-            names = [*_RATE_LIMIT, "Retry-After"] if status in _RETRIED else _RATE_LIMIT
-            response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    return responses
+    for status, response in responses.items():
+        response["headers"] = headers.of_response(opt, status, success=status == success)
+    return {str(status.value): response for status, response in responses.items()}
+
+
+def _answer(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct or a generic of structs
+    schema = schemas.reference(kind)
+    name = schema["$ref"].rsplit("/", 1)[1]
+    shown = {"example": {"$ref": f"#/components/examples/{name}"}} if name in examples.of_answers() else {}
+    return {"schema": schema, **({"examples": shown} if shown else {})}
+
+
+def _problem(status: HTTPStatus, words: list[str]) -> dict[str, Any]:
+    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": words}}}
+    return {
+        "schema": {"allOf": [schemas.reference(Problem), narrowed]},
+        "examples": {word: {"$ref": f"#/components/examples/{word}.{status}"} for word in words},
+    }
+
+
+def _examples() -> dict[str, Any]:
+    problems = {
+        f"{word}.{status}": Problem(
+            title=status.phrase, status=status, detail=meaning, code=word, request_id="6f1c0a5e9b7d4c2e8a3f5b7d9c1e0a2b"
+        )
+        for status, meanings in codes.CODES.items()
+        for word, meaning in meanings.items()
+    }
+    return {name: {"value": value} for name, value in (examples.of_answers() | problems).items()}
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
@@ -161,24 +180,8 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 def _query_parameters(kind: type[msgspec.Struct] | None) -> list[dict[str, Any]]:
     if kind is None:
         return []
-    _, components = msgspec.json.schema_components([kind], ref_template=_REF)
+    _, components = msgspec.json.schema_components([kind])
     return [
-        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        {"name": name, "in": "query", "required": False, "schema": schemas.of_parameter(schema)}
         for name, schema in components[kind.__name__]["properties"].items()
     ]
-
-
-def _header_parameters(opt: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"in": "header", "required": False, **_HEADERS[name]} for name in _HEADERS if opt.get(name)]
-
-
-def _without_null(schema: JsonSchema) -> JsonSchema:
-    """Return the schema of a parameter, which is left out rather than null."""
-    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
-    chosen = kinds[0] if len(kinds) == 1 else schema
-    return {name: value for name, value in chosen.items() if not (name == "default" and value is None)}
-
-
-def _schema(kind: Any) -> JsonSchema:  # noqa: ANN401 - a struct or a generic of structs
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REF)
-    return schema

@@ -24,6 +24,7 @@ from services.api import (
     rotation,
 )
 from services.api.answers import EventAnswer, EventsAnswer, OccurrenceAnswer, Page, SecretAnswer, UpcomingOccurrence
+from services.api.codes import CONTENT
 from services.api.context import (
     AnyRequest,
     caller_of,
@@ -48,8 +49,9 @@ from shared.store.occurrence_lists import Filters
 from shared.store.pool import Connection
 
 
-@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer, codes=[403, 409, 429], idempotent=True,
-      chained=True)  # fmt: skip
+@post("/events", needs="write", body=bodies.NewEvent, answer=EventAnswer,
+      codes=CONTENT,
+      idempotent=True, chained=True, versioned=True, location=True)  # fmt: skip
 async def create_event(request: AnyRequest) -> Response[bytes]:
     """Create an event."""
     context, caller = context_of(request), chained_caller_of(request)
@@ -71,8 +73,8 @@ async def create_event(request: AnyRequest) -> Response[bytes]:
     return await idempotency.once(request, document, prepare)
 
 
-@post("/events/batch", needs="write", body=bodies.NewEvents, answer=EventsAnswer, codes=[403, 409, 429],
-      idempotent=True, chained=True)  # fmt: skip
+@post("/events/batch", needs="write", body=bodies.NewEvents, answer=EventsAnswer, idempotent=True, chained=True,
+      codes=CONTENT)  # fmt: skip
 async def create_events(request: AnyRequest) -> Response[bytes]:
     """Create up to 1000 events, all or none."""
     context, caller = context_of(request), chained_caller_of(request)
@@ -121,27 +123,27 @@ async def list_events(request: AnyRequest) -> Response[bytes]:
     return reply(Page(data=data, next_cursor=cursor))
 
 
-@get("/events/{event_id:str}", needs="read", answer=EventAnswer, codes=[404])
+@get("/events/{event_id:str}", needs="read", answer=EventAnswer, versioned=True)
 async def get_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Read an event."""
     return _answer(request, await _visible(request, event_id))
 
 
 @put("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer,
-     codes=[403, 404, 409, 412], conditional=True)  # fmt: skip
+     codes=CONTENT, conditional=True, versioned=True)  # fmt: skip
 async def replace_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Change an event: fields that are left out keep their values."""
     return await _change(request, event_id)
 
 
 @patch("/events/{event_id:str}", needs="write", body=bodies.EventChange, answer=EventAnswer,
-       codes=[403, 404, 409, 412], conditional=True)  # fmt: skip
+       codes=CONTENT, conditional=True, versioned=True)  # fmt: skip
 async def change_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Change an event: fields that are left out keep their values."""
     return await _change(request, event_id)
 
 
-@delete("/events/{event_id:str}", needs="write", status_code=204, codes=[404])
+@delete("/events/{event_id:str}", needs="write", status_code=204)
 async def delete_event(request: AnyRequest, event_id: FromPath[str]) -> None:
     """Delete an event. Its waiting deliveries stop."""
     context, caller = context_of(request), caller_of(request)
@@ -149,7 +151,7 @@ async def delete_event(request: AnyRequest, event_id: FromPath[str]) -> None:
 
 
 @post("/events/{event_id:str}/trigger", needs="write", body=bodies.Trigger, answer=OccurrenceAnswer, status_code=202,
-      codes=[404, 409], idempotent=True)  # fmt: skip
+      codes=["event_disabled"], idempotent=True)  # fmt: skip
 async def trigger_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Run an event now, once, beside its schedule."""
     context, caller = context_of(request), caller_of(request)
@@ -168,7 +170,7 @@ async def trigger_event(request: AnyRequest, event_id: FromPath[str]) -> Respons
 
 
 @post("/events/{event_id:str}/pause", needs="write", body=bodies.Pause, answer=EventAnswer, status_code=200,
-      codes=[404, 409])  # fmt: skip
+      codes=["event_not_active"], versioned=True)  # fmt: skip
 async def pause_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Stop an event until it is resumed, or until an instant."""
     context, caller = context_of(request), caller_of(request)
@@ -184,7 +186,7 @@ async def pause_event(request: AnyRequest, event_id: FromPath[str]) -> Response[
 
 
 @post("/events/{event_id:str}/resume", needs="write", body=bodies.Resume, answer=EventAnswer, status_code=200,
-      codes=[404, 409])  # fmt: skip
+      codes=["event_completed", "quota_exceeded"], versioned=True)  # fmt: skip
 async def resume_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Let a paused or disabled event go on."""
     context, caller = context_of(request), caller_of(request)
@@ -193,7 +195,7 @@ async def resume_event(request: AnyRequest, event_id: FromPath[str]) -> Response
 
 
 @post("/events/{event_id:str}/secret/rotate", needs="write", body=bodies.SecretRotation, answer=SecretAnswer,
-      status_code=200, codes=[404])  # fmt: skip
+      status_code=200)  # fmt: skip
 async def rotate_secret(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Replace an event's secret; for a while the present one signs beside it."""
     context, caller = context_of(request), caller_of(request)
@@ -208,8 +210,7 @@ async def rotate_secret(request: AnyRequest, event_id: FromPath[str]) -> Respons
     return reply(answers.SecretAnswer(hmac_secret=UNSET if given else secret, previous_valid_until=until))
 
 
-@get("/events/{event_id:str}/upcoming", needs="read", query=bodies.UpcomingQuery, answer=Page[UpcomingOccurrence],
-     codes=[404])  # fmt: skip
+@get("/events/{event_id:str}/upcoming", needs="read", query=bodies.UpcomingQuery, answer=Page[UpcomingOccurrence])
 async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """Compute what an event's timing will come to."""
     wanted = query_of(request, bodies.UpcomingQuery)
@@ -220,12 +221,11 @@ async def list_upcoming(request: AnyRequest, event_id: FromPath[str]) -> Respons
     return reply({"data": coming, "next_cursor": None})
 
 
-@get("/events/{event_id:str}/occurrences", needs="read", query=bodies.OccurrenceQuery, answer=Page[OccurrenceAnswer],
-     codes=[404])  # fmt: skip
+@get("/events/{event_id:str}/occurrences", needs="read", query=bodies.OccurrencesQuery, answer=Page[OccurrenceAnswer])
 async def list_occurrences_of_event(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """List the occurrences of an event that are there, newest first."""
     event = await _visible(request, event_id)
-    wanted = query_of(request, bodies.OccurrenceQuery)
+    wanted = query_of(request, bodies.OccurrencesQuery)
     return await page_of_occurrences(request, wanted, Filters(event_id=event.id))
 
 

@@ -19,11 +19,11 @@ from shared.store.occurrence_lists import Filters
 async def list_occurrences(request: AnyRequest) -> Response[bytes]:
     """List occurrences, newest first."""
     wanted = query_of(request, bodies.OccurrenceQuery)
-    event_id = None if wanted.event_id is None else EventId(id_of(wanted.event_id, "event"))
+    event_id = None if wanted.event_id is None else EventId(wanted.event_id)
     return await page_of_occurrences(request, wanted, Filters(event_id=event_id))
 
 
-@get("/occurrences/{occurrence_id:str}", needs="read", answer=OccurrenceAnswer, codes=[404])
+@get("/occurrences/{occurrence_id:str}", needs="read", answer=OccurrenceAnswer)
 async def get_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """Read an occurrence."""
     async with context_of(request).pool.connection() as conn:
@@ -31,8 +31,7 @@ async def get_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> R
     return reply(answers.occurrence(found))
 
 
-@get("/occurrences/{occurrence_id:str}/attempts", needs="read", query=bodies.PageQuery, answer=Page[AttemptAnswer],
-     codes=[404])  # fmt: skip
+@get("/occurrences/{occurrence_id:str}/attempts", needs="read", query=bodies.PageQuery, answer=Page[AttemptAnswer])
 async def list_attempts(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """List every HTTP request that was made for an occurrence, newest first."""
     wanted = query_of(request, bodies.PageQuery)
@@ -47,7 +46,7 @@ async def list_attempts(request: AnyRequest, occurrence_id: FromPath[str]) -> Re
 
 
 @post("/occurrences/{occurrence_id:str}/cancel", needs="write", answer=OccurrenceAnswer, status_code=200,
-      codes=[404, 409])  # fmt: skip
+      codes=["event_not_found", "attempt_begun", "occurrence_finished"])  # fmt: skip
 async def cancel_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """Cancel an occurrence that waits for its time or for a retry."""
     id_ = _id(occurrence_id)
@@ -56,7 +55,7 @@ async def cancel_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -
 
 
 @post("/occurrences/{occurrence_id:str}/replay", needs="write", answer=OccurrenceAnswer, status_code=202,
-      codes=[404, 409])  # fmt: skip
+      codes=["event_not_found", "event_deleted", "event_disabled", "occurrence_unfinished", "quota_exceeded"])  # fmt: skip
 async def replay_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """Deliver a finished occurrence again, under the same id."""
     id_ = _id(occurrence_id)
@@ -72,7 +71,9 @@ async def replay_occurrences(request: AnyRequest) -> Response[bytes]:
     return reply(ReplayAnswer(matched=matched), status=202)
 
 
-async def page_of_occurrences(request: AnyRequest, wanted: bodies.OccurrenceQuery, filters: Filters) -> Response[bytes]:
+async def page_of_occurrences(
+    request: AnyRequest, wanted: bodies.OccurrencesQuery, filters: Filters
+) -> Response[bytes]:
     """Return the page that a query asks for, within `filters`."""
     filters = msgspec.structs.replace(
         filters,

@@ -14,7 +14,7 @@ from shared.store import events, overrides
 
 
 @put("/events/{event_id:str}/overrides/{recurrence_id:str}", needs="write", body=bodies.OverrideChange,
-     answer=OverrideAnswer, codes=[404, 409])  # fmt: skip
+     answer=OverrideAnswer, codes=["occurrence_due", "too_many_overrides", "quota_exceeded"])  # fmt: skip
 async def override_occurrence(
     request: AnyRequest, event_id: FromPath[str], recurrence_id: FromPath[str]
 ) -> Response[bytes]:
@@ -24,8 +24,7 @@ async def override_occurrence(
     return reply(answers.override(stored))
 
 
-@get("/events/{event_id:str}/overrides", needs="read", query=bodies.PageQuery, answer=Page[OverrideAnswer],
-     codes=[404])  # fmt: skip
+@get("/events/{event_id:str}/overrides", needs="read", query=bodies.PageQuery, answer=Page[OverrideAnswer])
 async def list_overrides(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """List what is changed about single occurrences, newest first."""
     wanted = query_of(request, bodies.PageQuery)
@@ -42,7 +41,12 @@ async def list_overrides(request: AnyRequest, event_id: FromPath[str]) -> Respon
     return reply(Page(data=[answers.override(each) for each in shown], next_cursor=cursor))
 
 
-@delete("/events/{event_id:str}/overrides/{recurrence_id:str}", needs="write", status_code=204, codes=[404, 409])
+@delete(
+    "/events/{event_id:str}/overrides/{recurrence_id:str}",
+    needs="write",
+    status_code=204,
+    codes=["occurrence_due", "quota_exceeded"],
+)
 async def drop_override(request: AnyRequest, event_id: FromPath[str], recurrence_id: FromPath[str]) -> None:
     """Undo what is changed about one occurrence."""
     id_ = EventId(id_of(event_id, "event"))

@@ -6,11 +6,13 @@ from litestar import Response, post
 
 from services.api import answers, bodies, timings
 from services.api.answers import PreviewAnswer
+from services.api.codes import SCHEDULE
 from services.api.context import AnyRequest, context_of, document_of, reply
 from services.api.findings import Findings
 
 
-@post("/schedules/preview", needs="read", body=bodies.SchedulePreview, answer=PreviewAnswer, status_code=200)
+@post("/schedules/preview", needs="read", body=bodies.SchedulePreview, answer=PreviewAnswer, status_code=200,
+      codes=SCHEDULE)  # fmt: skip
 async def preview_schedule(request: AnyRequest) -> Response[bytes]:
     """Compute what a timing would come to, without storing anything."""
     context = context_of(request)

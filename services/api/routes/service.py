@@ -71,7 +71,7 @@ async def get_health() -> Response[bytes]:
     return reply(Health())
 
 
-@get("/ready", needs=None, answer=Readiness, codes=[503])
+@get("/ready", needs=None, answer=Readiness, unready=True)
 async def get_ready(request: AnyRequest) -> Response[bytes]:
     """Tell whether PostgreSQL, Redis and the schema will do."""
     context = context_of(request)
@@ -93,13 +93,13 @@ async def get_status(request: AnyRequest) -> Response[bytes]:
     )
 
 
-@get("/openapi.json", needs=None)
+@get("/openapi.json", needs=None, media="application/json")
 async def get_openapi(request: AnyRequest) -> Response[bytes]:
     """Return the contract."""
     return Response(request.app.state["openapi"], media_type="application/json")
 
 
-@get("/docs", needs=None)
+@get("/docs", needs=None, media="text/html")
 async def get_docs() -> Response[bytes]:
     """Return a page to read the contract and try it, which needs no other host."""
     return Response((_PAGE / "docs.html").read_bytes(), media_type=MediaType.HTML)

@@ -23,7 +23,7 @@ DEFAULT_LIFE = timedelta(hours=1)
 _PATTERN = re.compile(r"\*|[^\s,*]{1,128}|[^\s,*]{0,127}:\*")
 
 
-@post("/tokens", needs="master", body=bodies.NewToken, answer=TokenAnswer, codes=[403])
+@post("/tokens", needs="master", body=bodies.NewToken, answer=TokenAnswer)
 async def create_token(request: AnyRequest) -> Response[bytes]:
     """Create a token. Its text is shown this once and never stored."""
     context = context_of(request)
@@ -86,7 +86,7 @@ async def list_tokens(request: AnyRequest) -> Response[bytes]:
     return reply(Page(data=[answers.token(each, now=now) for each in shown], next_cursor=cursor))
 
 
-@delete("/tokens/{token_id:str}", needs="admin", status_code=204, codes=[404])
+@delete("/tokens/{token_id:str}", needs="admin", status_code=204)
 async def revoke_token(request: AnyRequest, token_id: FromPath[str]) -> None:
     """Revoke a token. Every API process refuses it within one second."""
     context, id_ = context_of(request), TokenId(id_of(token_id, "token"))

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 
 from services.api import answers, bodies, changes, cursors, restoring
 from services.api.answers import EventAnswer, EventVersionAnswer, Page, VersionAnswer
+from services.api.codes import CONTENT
 from services.api.context import AnyRequest, caller_of, context_of, id_of, query_of, reply
 from shared.domain.ids import EventId
 from shared.errors import NotFound
@@ -17,7 +18,7 @@ from shared.store import events, versions
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
-@get("/events/{event_id:str}/versions", needs="read", query=bodies.PageQuery, answer=Page[VersionAnswer], codes=[404])
+@get("/events/{event_id:str}/versions", needs="read", query=bodies.PageQuery, answer=Page[VersionAnswer])
 async def list_versions(request: AnyRequest, event_id: FromPath[str]) -> Response[bytes]:
     """List the versions of an event, a deleted one's too, newest first."""
     id_, wanted = EventId(id_of(event_id, "event")), query_of(request, bodies.PageQuery)
@@ -30,7 +31,7 @@ async def list_versions(request: AnyRequest, event_id: FromPath[str]) -> Respons
     return reply(Page(data=[answers.version(each) for each in shown], next_cursor=cursor))
 
 
-@get("/events/{event_id:str}/versions/{version:str}", needs="read", answer=EventVersionAnswer, codes=[404])
+@get("/events/{event_id:str}/versions/{version:str}", needs="read", answer=EventVersionAnswer)
 async def get_version(request: AnyRequest, event_id: FromPath[str], version: FromPath[str]) -> Response[bytes]:
     """Read an event as it was."""
     id_, number = EventId(id_of(event_id, "event")), _number(version)
@@ -41,7 +42,8 @@ async def get_version(request: AnyRequest, event_id: FromPath[str], version: Fro
 
 
 @post("/events/{event_id:str}/versions/{version:str}/restore", needs="write", answer=EventAnswer, status_code=200,
-      codes=[404, 409, 412, 422], conditional=True)  # fmt: skip
+      codes=[*CONTENT, "validation_failed"],
+      conditional=True, versioned=True)  # fmt: skip
 async def restore_version(request: AnyRequest, event_id: FromPath[str], version: FromPath[str]) -> Response[bytes]:
     """Let an event be what it was; a deleted one lives again. What has passed meanwhile is not made up for."""
     context, caller = context_of(request), caller_of(request)

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 
 from services.api.settings import ApiSettings
 from tests.factories import WEBHOOK_URL
+from tests.integration.api import contract
 
 MASTER = "test-master-token"
 SIGNING_KEY = "test-jwt-secret-test-jwt-secret-0123"
@@ -28,6 +29,7 @@ class Api:
             transport=httpx.ASGITransport(app=app),  # pyright: ignore[reportArgumentType] - the same, typed twice
             base_url="http://api.test",
             headers=headers,
+            event_hooks={"response": [contract.hold]},
         )
 
     def bearing(self, token: str | None) -> Api:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
+import jsonschema_rs
 import msgspec
 import pytest
+from litestar.handlers import HTTPRouteHandler
 
-from services.api import app, bodies, openapi
+from services.api import app, bodies, codes, drafts, openapi, override_changes
+
+ROOT = Path(__file__).parents[3]
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.document(app.ROUTES))
 OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
@@ -94,10 +99,7 @@ def test_every_reference_resolves() -> None:
 
     assert found
     for reference in found:
-        node: Any = DOCUMENT
-        for step in reference.removeprefix("#/").split("/"):
-            assert step in node, reference
-            node = node[step]
+        assert resolved(reference)
 
 
 def test_what_creates_events_takes_the_trace_of_a_webhook() -> None:
@@ -126,21 +128,23 @@ def test_an_operation_says_what_it_takes_and_gives(path: str, method: str, opera
     assert any(status.startswith("2") for status in operation["responses"])
     for status, response in operation["responses"].items():
         assert response["description"]
+        assert "X-Request-ID" in response["headers"]
         if status.startswith(("4", "5")) and path != "/ready":
             assert list(response["content"]) == ["application/problem+json"], (method, status)
     if operation.get("security"):
-        assert {"401", "403", "429"} <= operation["responses"].keys()
+        assert {"400", "401", "429", "503"} <= operation["responses"].keys()
         assert "Retry-After" in operation["responses"]["429"]["headers"]
         for response in operation["responses"].values():
             assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= response["headers"].keys()
     else:
         assert "429" not in operation["responses"]
     if "requestBody" in operation:
-        assert {"400", "413", "415", "422"} <= operation["responses"].keys()
+        assert {"400", "408", "413", "415", "422"} <= operation["responses"].keys()
 
 
 def test_the_parameters_of_lists_are_those_that_are_read() -> None:
-    documented = {each["name"] for each in DOCUMENT["paths"]["/events"]["get"]["parameters"]}
+    parameters = DOCUMENT["paths"]["/events"]["get"]["parameters"]
+    documented = {each["name"] for each in parameters if each["in"] == "query"}
 
     assert documented == {field.encode_name for field in msgspec.structs.fields(bodies.EventQuery)}
 
@@ -161,3 +165,82 @@ def test_requests_that_may_be_repeated_take_a_key() -> None:
     }
 
     assert keyed == {("post", "/events"), ("post", "/events/batch"), ("post", "/events/{event_id}/trigger")}
+
+
+def test_every_code_that_is_raised_is_listed_and_every_one_that_is_listed_is_raised() -> None:
+    listed = {word for meanings in codes.CODES.values() for word in meanings}
+    source = "".join(
+        path.read_text() for top in ("services/api", "shared") for path in (ROOT / top).rglob("*.py")
+        if path.name not in ("codes.py", "openapi.py")
+    )  # fmt: skip
+    raised = set(re.findall(r'\bcode\s*=\s*"(\w+)"|"code=(\w+)"', source))
+    named = {word for pair in raised for word in pair if word} - {"not_found", "conflict"}  # of classes, never raised
+
+    assert named <= listed
+    assert [word for word in listed if f'"{word}"' not in source and not made_up_of_parts(word)] == []
+
+
+def made_up_of_parts(word: str) -> bool:
+    """Tell whether a word is put together where it is raised, of `{what}_not_found` or `event_{status}`."""
+    return word.endswith("_not_found") or word in {"event_deleted", "event_disabled"}
+
+
+@pytest.mark.parametrize("handler", app.ROUTES, ids=lambda handler: handler.handler_name)
+def test_a_handler_names_only_codes_that_there_are(handler: HTTPRouteHandler) -> None:
+    assert openapi.words_of(handler)
+    assert codes.by_status(openapi.words_of(handler))
+
+
+def test_a_code_that_nobody_knows_is_not_documented() -> None:
+    with pytest.raises(KeyError):
+        codes.by_status(["no_such_word"])
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:30])
+def test_a_problem_is_shown_with_each_code_and_each_example_fits(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    for status, response in operation["responses"].items():
+        for kind, content in response.get("content", {}).items():
+            schema: dict[str, Any] = content.get("schema", {})
+            examples = [resolved(each["$ref"])["value"] for each in content.get("examples", {}).values()]
+            if schema:
+                assert examples or path in ("/health", "/ready", "/status"), (method, status)
+                for example in examples:
+                    validator_of(schema).validate(example)
+            if kind == "application/problem+json":
+                assert [each["code"] for each in examples] == schema["allOf"][1]["properties"]["code"]["enum"]
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENT["components"]["schemas"] if name != "FieldError"])
+def test_a_schema_is_one_and_its_own_examples_fit(name: str) -> None:
+    schema = DOCUMENT["components"]["schemas"][name]
+
+    assert jsonschema_rs.meta.is_valid({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+    for each in schema["properties"].values():
+        for kind in [each, *each.get("anyOf", [])]:
+            for example in kind.get("examples", []):
+                validator_of(kind).validate(example)
+
+
+@pytest.mark.parametrize(
+    "name", [kind.__name__ for kind in {handler.opt.get("body") for handler in app.ROUTES} if kind]
+)
+def test_a_body_is_documented_to_refuse_unknown_fields(name: str) -> None:
+    schema = DOCUMENT["components"]["schemas"][name]
+
+    assert schema["additionalProperties"] is False
+    ignored = {field for field, each in schema["properties"].items() if each.get("description", "").startswith("Only")}
+    only_answered = {"EventChange": drafts.ONLY_ANSWERED, "OverrideChange": override_changes.ONLY_ANSWERED}
+    assert ignored == only_answered.get(name, frozenset())
+
+
+def resolved(reference: str) -> Any:
+    node: Any = DOCUMENT
+    for step in reference.removeprefix("#/").split("/"):
+        node = node[step]
+    return node
+
+
+def validator_of(schema: Any) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({**schema, "components": DOCUMENT["components"]}, validate_formats=True)
