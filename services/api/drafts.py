@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from services.api import checks, templates, timings
+from services.api import checks, decoding, templates, timings
 from services.api.bodies import NewEvent, Trigger
 from services.api.findings import Findings
 from services.api.settings import ApiSettings
@@ -119,7 +119,8 @@ def merged(content: Content, patch: Mapping[str, Json]) -> dict[str, Json]:
         del document["start_time"]
     for name, value in wanted.items():
         document[name] = value if name in _REPLACED_WHOLE else _merge(document.get(name), value)
-    return {name: value for name, value in document.items() if value is not None}
+    known = decoding.fields_of(NewEvent)  # a null for any other is no wish to clear one: it is refused by name
+    return {name: value for name, value in document.items() if value is not None or name not in known}
 
 
 def changed_fields(before: Content, after: Content) -> list[str]:
