@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import uuid
 
@@ -21,6 +22,7 @@ from tests.integration.api.client import (
 )
 
 UNKNOWN = str(uuid.uuid4())
+IN_JSON = {"content-type": "application/json"}
 
 
 @pytest.mark.parametrize("body", [b"{", b"nonsense", b"\xff", b'{"name": "\\ud800"}', b"[" * 100_000, b'{"a": 1e999}'])
@@ -28,6 +30,57 @@ async def test_what_is_not_json_is_400(api: Api, body: bytes) -> None:
     answer = await api.http.post("/events", content=body, headers={"content-type": "application/json"})
 
     assert_problem(answer, 400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        rb'{"\ud800": 1}', rb'{"a": "\udc00"}', b'{"\xed\xa0\x80": 1}', b'{"a": NaN}', b'{"a": Infinity}',
+        b'{"a": 1e400}', b'{"a": -1e400}', b'{"a": 01}', b'{"a": +1}', b'{"a": .5}', b'{"a": 1,}', b"{'a': 1}",
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a":' * 100_000,
+    ],
+    ids=lambda raw: repr(raw[:30]),
+)  # fmt: skip
+async def test_metadata_that_is_not_json_is_400(api: Api, metadata: bytes) -> None:
+    body = json.dumps(event_body()).encode()[:-1] + b', "metadata": ' + metadata + b"}"
+
+    assert_problem(await api.http.post("/events", content=body, headers=IN_JSON), 400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "read"),
+    [
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (b'{"a": -0}', {"a": 0}),
+        (b'{"a": 1e300}', {"a": 1e300}),
+        (b'{"a": 18446744073709551615}', {"a": 2**64 - 1}),
+        (rb'{"\ud83e\udd8a": 1}', {"\U0001f98a": 1}),
+        (b'{"": 1}', {"": 1}),
+    ],
+    ids=repr,
+)
+async def test_odd_json_is_read_as_everybody_reads_it(api: Api, metadata: bytes, read: dict[str, object]) -> None:
+    body = json.dumps(event_body()).encode()[:-1] + b', "metadata": ' + metadata + b"}"
+
+    answer = await api.http.post("/events", content=body, headers=IN_JSON)
+
+    assert (answer.status_code, answer.json()["metadata"]) == (201, read)
+
+
+async def test_a_body_behind_a_byte_order_mark_or_in_utf_16_is_400(api: Api) -> None:
+    body = json.dumps(event_body())
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert_problem(await api.http.post("/events", content=body.encode(encoding), headers=IN_JSON), 400)
+
+
+async def test_no_body_is_read_as_an_empty_object(api: Api) -> None:
+    event = await api.create()
+
+    errors = assert_problem(await api.http.post("/events"), 422, "validation_failed")
+
+    assert set(pointers(errors)) == {"/name", "/webhook_url", "/start_time"}
+    assert (await api.http.post(f"/events/{event['id']}/pause")).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"1"])
