@@ -90,7 +90,7 @@ def context_of(request: AnyRequest) -> Context:
 
 
 def caller_of(request: AnyRequest) -> Caller:
-    """Return who sent the request; the guard has made sure of it."""
+    """Return who sent the request; `admit` has made sure of it."""
     return cast("Caller", request.scope["state"]["caller"])
 
 

@@ -108,7 +108,7 @@ def answer(
             request_id=request_id,
             errors=fields or [],
         ),
-        status_code=status,
+        status_code=status.value,
         media_type="application/problem+json",
         headers={**(headers or {}), **more},
     )

@@ -55,7 +55,8 @@ async def cancel_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -
 
 
 @post("/occurrences/{occurrence_id:str}/replay", needs="write", answer=OccurrenceAnswer, status_code=202,
-      codes=["event_not_found", "event_deleted", "event_disabled", "occurrence_unfinished", "quota_exceeded"])  # fmt: skip
+      codes=["event_not_found", "event_deleted", "event_disabled", "occurrence_unfinished",
+             "quota_exceeded"])  # fmt: skip
 async def replay_occurrence(request: AnyRequest, occurrence_id: FromPath[str]) -> Response[bytes]:
     """Deliver a finished occurrence again, under the same id."""
     id_ = _id(occurrence_id)
