@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import structlog
-import uvicorn
 
-from services.api import app
-from services.api.connections import Connection
+from services.api import app, server
 from services.api.context import Context
+from services.api.server import Server
 from services.api.settings import ApiSettings
 from shared import metrics, operations, process, readiness, settings
 from shared.store.pool import Pool, open_pool
 from shared.stream.client import open_client
 
 SYNC_EVERY = timedelta(seconds=5)
-GRACE_SECONDS = 10
 
 log = structlog.get_logger()
-
-
-class Server(uvicorn.Server):
-    """Uvicorn without signal handlers of its own: the process has one place for them."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave the signals alone."""
-        yield
 
 
 async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
@@ -52,29 +39,15 @@ async def serve(config: ApiSettings, stop: asyncio.Event) -> None:
             return
         api = app.build(context)
         gc.freeze()  # what stays as long as the process need not be looked through again and again
-        server = Server(
-            uvicorn.Config(
-                api,
-                host=config.api_host,
-                port=config.api_port,
-                http=Connection,
-                ws="none",
-                access_log=False,
-                log_config=None,
-                lifespan="off",
-                server_header=False,
-                proxy_headers=False,  # whoever sends them could choose the address by which it is limited
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
+        listening = server.build(api, config)
         async with asyncio.TaskGroup() as loops:
             background = [
                 loops.create_task(process.repeat("sync", lambda: _sync(context, news), stop)),
                 loops.create_task(process.repeat("revocations", lambda: context.revocations.run_once(news), stop)),
                 loops.create_task(process.repeat("nudge", context.nudger.run_once, stop)),
             ]
-            loops.create_task(_stop_server(server, stop))
-            await server.serve()
+            loops.create_task(_stop_server(listening, stop))
+            await listening.serve()
             stop.set()
             for task in background:
                 task.cancel()
@@ -86,9 +59,9 @@ def warn_of_unsealed_secrets(config: ApiSettings) -> None:
         log.warning("secrets.unsealed", hint="set QHRONOS_ENCRYPTION_KEYS, at the dispatchers first")
 
 
-async def _stop_server(server: Server, stop: asyncio.Event) -> None:
+async def _stop_server(listening: Server, stop: asyncio.Event) -> None:
     await stop.wait()
-    server.should_exit = True
+    listening.should_exit = True
 
 
 async def _sync(context: Context, news: Pool) -> timedelta:

@@ -34,6 +34,8 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     """How many events one `sub` may create in a minute."""
     quota_chain_events: Annotated[int, Meta(ge=1)] = 2000
     """How many events the webhooks of one event, and of those that they lead to, may create in 24 hours."""
+    trusted_proxies: Networks = ()
+    """Networks of the proxies from which `X-Forwarded-For` is believed."""
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     ops_host: str = "127.0.0.1"
