@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-header --no-emit-index-url --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos scale-test bench lock clean
+.PHONY: help run up down test check chaos scale-test bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -18,6 +18,12 @@ help: ## say what can be made
 
 run: $(VENV)/local.stamp ## run all of Qhronos here, with its own PostgreSQL and Valkey, until Ctrl-C
 	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m deploy.local
+
+up: $(VENV)/local.stamp ## run all of it in containers; ARGS go to Compose: make up ARGS="--scale api=2"
+	@exec $(BIN)/python -m deploy.compose up $(ARGS)
+
+down: $(VENV)/local.stamp ## stop the containers; their data stays, unless ARGS=--volumes
+	@exec $(BIN)/python -m deploy.compose down $(ARGS)
 
 test: $(VENV)/dev.stamp ## run the tests; ARGS go to pytest: make test ARGS="-k signing"
 	@exec $(BIN)/python -m pytest $(ARGS)

@@ -13,8 +13,6 @@ from deploy.local.settings import SERVICES, Settings, bracketed
 
 def text(settings: Settings, master_token: str) -> str:
     """Return the banner."""
-    authorization = shlex.quote(f"Authorization: Bearer {master_token}")
-    event = {"name": "hello", "in": "PT3S", "webhook_url": f"http://127.0.0.1:{receiver.PORT}/hello"}
     host = bracketed(settings.ops_host)
     pages = [f"http://{host}:{settings.ops_port + offset}/metrics ({name})" for offset, name in enumerate(SERVICES)]
     metrics = ("\n" + " " * 16).join(pages)
@@ -30,13 +28,28 @@ Qhronos is ready. Ctrl-C stops it.
 Try it in another terminal, in this folder: a receiver for webhooks, and an event that is due in three seconds.
 
   {shown(Path(sys.executable))} -m deploy.local.receiver &
-  curl -s {settings.base_url}/events -H {authorization} \\
-    -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(event))}
+{event(settings.base_url, master_token, f"http://127.0.0.1:{receiver.PORT}/hello")}
 
 What has become of it:
 
-  curl -s {settings.base_url}/occurrences -H {authorization}
+{occurrences(settings.base_url, master_token)}
 """
+
+
+def event(base_url: str, master_token: str, webhook_url: str) -> str:
+    """Return the command that creates an event which is due in three seconds."""
+    body = {"name": "hello", "in": "PT3S", "webhook_url": webhook_url}
+    return f"""  curl -s {base_url}/events -H {_authorization(master_token)} \\
+    -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"""
+
+
+def occurrences(base_url: str, master_token: str) -> str:
+    """Return the command that lists the occurrences, newest first."""
+    return f"  curl -s {base_url}/occurrences -H {_authorization(master_token)}"
+
+
+def _authorization(master_token: str) -> str:
+    return shlex.quote(f"Authorization: Bearer {master_token}")
 
 
 def shown(path: Path) -> str:

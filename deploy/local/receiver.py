@@ -1,10 +1,11 @@
-"""Print every webhook that arrives, for a first try: `python -m deploy.local.receiver [port]`. Answers 204."""
+"""Print every webhook that arrives, for a first try: `python -m deploy.local.receiver [port [host]]`. Answers 204."""
 
 from __future__ import annotations
 
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+HOST = "127.0.0.1"
 PORT = 8099
 SHOWN = ("webhook-id", "webhook-timestamp", "webhook-signature", "x-qhronos-attempt")
 
@@ -27,10 +28,10 @@ class Receiver(BaseHTTPRequestHandler):
         """Say nothing more: the request is printed already."""
 
 
-def main(port: int) -> None:
+def main(port: int, host: str) -> None:
     """Receive until interrupted."""
-    with HTTPServer(("127.0.0.1", port), Receiver) as server:
-        sys.stdout.write(f"waiting for webhooks on http://127.0.0.1:{port}/\n")
+    with HTTPServer((host, port), Receiver) as server:
+        sys.stdout.write(f"waiting for webhooks on http://{host}:{port}/\n")
         sys.stdout.flush()
         try:
             server.serve_forever()
@@ -39,4 +40,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else PORT)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else PORT, sys.argv[2] if len(sys.argv) > 2 else HOST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -42,9 +43,12 @@ def stop_all(services: list[Service]) -> None:
         process.wait()
 
 
-def readiness(host: str, port: int) -> tuple[bool, str]:
+def readiness(host: str, port: int, *, tls: ssl.SSLContext | None = None) -> tuple[bool, str]:
     """Return whether the API says that it is ready, and what it says."""
-    connection = http.client.HTTPConnection(host, port, timeout=1)
+    if tls is None:
+        connection = http.client.HTTPConnection(host, port, timeout=1)
+    else:
+        connection = http.client.HTTPSConnection(host, port, timeout=1, context=tls)
     try:
         connection.request("GET", "/ready")
         response = connection.getresponse()
