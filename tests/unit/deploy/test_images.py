@@ -27,7 +27,8 @@ def test_the_linter_of_dockerfiles_has_nothing_to_say() -> None:
 
 def test_all_that_is_copied_into_an_image_is_in_the_build_context() -> None:
     shown = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    copied = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE.read_text(), re.MULTILINE)
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE.read_text(), re.MULTILINE)
+    copied = [source for line in lines for source in line.split()]
 
     assert copied
     for source in copied:
@@ -42,6 +43,24 @@ async def test_a_process_is_well_when_its_operations_port_answers() -> None:
     assert await health_of(port) == 1
     async with operations.serve(HOST, port, never_asked):
         assert await health_of(port) == 0
+
+
+def test_a_service_that_is_told_to_stop_while_it_still_loads_ends_at_once(tmp_path: Path) -> None:
+    (tmp_path / "services" / "slow").mkdir(parents=True)
+    (tmp_path / "services" / "slow" / "__main__.py").write_text(
+        "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
+    )
+    (tmp_path / "start.py").write_bytes((ROOT / "deploy/docker/start.py").read_bytes())
+    environment = {**os.environ, "SERVICE": "slow"}
+
+    with subprocess.Popen(
+        [sys.executable, "start.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loading\n"
+        process.terminate()
+
+        assert process.wait(30) == 0
 
 
 async def never_asked() -> Readiness:
