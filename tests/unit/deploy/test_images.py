@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from deploy.docker import health
 from shared import operations
 from shared.readiness import Readiness
@@ -41,7 +43,7 @@ async def test_a_process_is_well_when_its_operations_port_answers() -> None:
     port = free_port()
 
     assert await health_of(port) == 1
-    async with operations.serve(HOST, port, never_asked):
+    async with operations.serve(HOST, port, CollectorRegistry(), never_asked):
         assert await health_of(port) == 0
 
 
