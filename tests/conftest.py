@@ -7,15 +7,27 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from shared.store.pool import Connection, Pool, open_pool
 from shared.stream.client import Redis, open_client
-from tests import servers
+from tests import patience, servers
 from tests.servers import Databases
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--docker", action="store_true", help="use PostgreSQL and Valkey in containers")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """A slow machine is nothing that tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patience.let_our_code_wait(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

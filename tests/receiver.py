@@ -10,6 +10,8 @@ from typing import Self
 import msgspec
 from aiohttp import web
 
+from tests.patience import PATIENCE
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What arrived: `at` is `time.time()` when all of it was read, `path` is as it was sent, with its query.
@@ -58,7 +60,7 @@ class Receiver:
         """Ask `decide` for each answer from now on, and wait for it; the request is in `requests` already."""
         self._decide = decide
 
-    async def wait_for(self, n: int, within: float) -> list[Request]:
+    async def wait_for(self, n: int, within: float = PATIENCE) -> list[Request]:
         """Return all requests as soon as there are `n`, or raise TimeoutError after `within` seconds."""
         try:
             async with asyncio.timeout(within), self._arrived:

@@ -115,8 +115,8 @@ class Server(ABC):
 
         Raise `ServerFailed` when the server has ended or takes too long.
         """
-        processes.until(lambda: self.is_ready() or self.has_ended() or given_up(), seconds=START_SECONDS)
-        if not self.is_ready() and not given_up():
+        is_over = processes.until(lambda: self.is_ready() or self.has_ended() or given_up(), seconds=START_SECONDS)
+        if (not is_over or self.has_ended()) and not given_up():
             raise ServerFailed(self.failure())
 
     def stop(self, *, immediate: bool = False) -> None:

@@ -12,6 +12,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Redis = redis.Redis
 
+_GIVE_UP_AFTER = 5.0
+
 CONNECTION_LOST = (RedisConnectionError, RedisTimeoutError)
 """A command that was on its way may or may not have been done."""
 
@@ -27,7 +29,10 @@ async def ping(client: Redis) -> None:
 async def open_client(url: str, *, longest_block: float = 0) -> AsyncGenerator[Redis]:
     """Yield a client. One that reads with BLOCK is not shared, and waits `longest_block` seconds longer."""
     client = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-        url, socket_timeout=longest_block + 5, socket_connect_timeout=5, health_check_interval=0
+        url,
+        socket_timeout=longest_block + _GIVE_UP_AFTER,
+        socket_connect_timeout=_GIVE_UP_AFTER,
+        health_check_interval=0,
     )
     try:
         yield client

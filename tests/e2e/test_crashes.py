@@ -48,7 +48,7 @@ async def test_a_request_whose_result_died_with_its_dispatcher_is_made_again(
     event = await an_event(conn, content_of(url=receiver.url()))
     claim = await a_claimed(conn, event)
     await stream.publish(redis, [claim])
-    await receiver.wait_for(1, within=10)
+    await receiver.wait_for(1)
     async with pool.connection() as other, other.transaction():
         await other.execute("SELECT FROM deliveries FOR UPDATE")
         answer.let_go()
@@ -80,7 +80,7 @@ async def test_a_dispatcher_that_was_frozen_for_longer_than_its_lease_changes_no
     event = await an_event(conn, content_of(url=receiver.url(), timeout="PT60S"))
     claim = await a_claimed(conn, event)
     await stream.publish(redis, [claim])
-    await receiver.wait_for(1, within=10)
+    await receiver.wait_for(1)
     frozen.signal(SIGSTOP)
     try:
         await until(lambda: nobody_reads(redis))  # else the next message goes to the one that is frozen

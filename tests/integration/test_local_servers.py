@@ -19,6 +19,7 @@ from deploy.local.postgres import Postgres
 from deploy.local.server import Server
 from deploy.local.valkey import Valkey
 from tests import servers
+from tests.patience import PATIENCE
 
 KINDS = pytest.mark.parametrize("kind", [Postgres, Valkey])
 
@@ -120,7 +121,7 @@ def test_a_killed_parent_takes_its_server_with_it_and_the_next_run_finds_the_dat
         write(server)
         holder.kill()
 
-    assert processes.until(lambda: not alive(server), seconds=10)
+    assert processes.until(lambda: not alive(server), seconds=PATIENCE)
     with server:
         assert read(server) == "kept"
 
@@ -140,7 +141,9 @@ def test_pid_files_of_a_crash_do_not_block_a_start_although_their_pid_lives_on(f
     with server:
         pid_file = (server.data / "postmaster.pid").read_text()
         lock_file = (server.sockets / f"{server.socket_name}.lock").read_text()
-    others = subprocess.Popen(processes.tethered(["/bin/sleep", "60"], dies_by=signal.SIGKILL, account=server.account))
+    others = subprocess.Popen(
+        processes.tethered(["/bin/sleep", "3600"], dies_by=signal.SIGKILL, account=server.account)
+    )
     for path, text in ((server.data / "postmaster.pid", pid_file), (server.sockets / ".s.PGSQL.5432.lock", lock_file)):
         path.write_text(text.replace(text.splitlines()[0], str(others.pid), 1))
 
@@ -158,7 +161,7 @@ def test_sigkill_of_the_server_itself_does_not_block_a_start(kind: type[Server],
     with quick(kind, folder) as server:
         first = server.pid
         os.kill(first, signal.SIGKILL)
-        assert processes.until(server.has_ended, seconds=10)
+        assert processes.until(server.has_ended, seconds=PATIENCE)
 
         server.start()
 

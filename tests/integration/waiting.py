@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from shared.store.pool import Connection
+from tests.patience import PATIENCE
 
-PATIENCE = 10.0
 _LOOK_EVERY = 0.005
 
 

@@ -20,9 +20,10 @@ from shared.settings import Networks
 from shared.store import attempts
 from shared.store.pool import Connection
 from tests.factories import NOON, content_of, due_of, event_of
+from tests.patience import PATIENCE
 
 LOOPBACK: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-LONG = timedelta(seconds=20)
+LONG = timedelta(seconds=PATIENCE)
 SHORT = timedelta(milliseconds=150)
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -67,13 +67,13 @@ class TestPostgres:
 
             async with world.running():
                 await world.publish(claim)
-                await receiver.wait_for(1, within=10)
+                await receiver.wait_for(1)
                 await asyncio.to_thread(own_postgres.stop)
                 answer.let_go()
-                await until(flush_has_failed, within=30)
+                await until(flush_has_failed)
                 await asyncio.to_thread(own_postgres.start)
                 async with connected(own_postgres) as world.conn:
-                    await until(lambda: is_delivered(world, claim.occurrence_id), within=30)
+                    await until(lambda: is_delivered(world, claim.occurrence_id))
                     [attempt] = await world.attempts_of(claim)
 
         assert not attempt.stale
@@ -95,7 +95,7 @@ class TestPostgres:
             claim = await a_claimed(conn, event)
             async with world.running():
                 await world.publish(claim)
-                await receiver.wait_for(1, within=10)
+                await receiver.wait_for(1)
                 relay.break_at(b"COMMIT", forwarded=True)
                 answer.let_go()
                 await world.until_forgotten()
@@ -156,13 +156,16 @@ class TestRedis:
         with servers.scratch_folder() as folder, Valkey(folder / "valkey", durable=False) as server:
             async with open_client(server.url()) as redis:
                 world = World(pool, redis, server.url(), conn)
+                answer = Holding(receiver)
                 event = await an_event(conn, to(receiver))
-                later = await a_claimed(conn, event, utc_now() + timedelta(seconds=1.5))
+                under_way = await a_claimed(conn, event)
                 async with world.running() as work:
-                    await world.publish(later)
+                    await world.publish(under_way)
+                    await receiver.wait_for(1)
                     await world.until_read(work, 1)
                     await asyncio.to_thread(server.stop)
                     await asyncio.to_thread(server.start)
+                    answer.let_go()
                     await world.until_all_are(event, "delivered")
                     await world.publish(await a_claimed(conn, event))
                     await world.until_all_are(event, "delivered", "delivered")

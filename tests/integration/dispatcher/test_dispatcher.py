@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from services.dispatcher import dispatcher
+from services.dispatcher.lanes import FIRST_CAP
 from shared.domain.attempts import Outcome
 from shared.domain.deliveries import Finished, Held
 from shared.store import deliveries, events, replays
@@ -33,7 +34,7 @@ class TestDelivering:
 
         async with world.running():
             await world.publish(claim)
-            [request] = await receiver.wait_for(1, within=10)
+            [request] = await receiver.wait_for(1)
             await world.until_all_are(event, "delivered")
             await world.until_forgotten()
 
@@ -51,9 +52,9 @@ class TestDelivering:
         for number in range(5):
             await a_waiting(world.conn, event, now + number * timedelta(milliseconds=40))
         claims = await deliveries.claim_due(world.conn, limit=10)
+        await world.publish(*sorted(claims, key=lambda claim: claim.due_at, reverse=True))
 
-        async with world.running():
-            await world.publish(*sorted(claims, key=lambda claim: claim.due_at, reverse=True))
+        async with world.running():  # it reads all of them at once
             await world.until_all_are(event, *["delivered"] * 5)
 
         claims.sort(key=lambda claim: claim.due_at)
@@ -127,7 +128,7 @@ class TestDelivering:
 
         async with world.running():
             await world.publish(again)
-            [request] = await receiver.wait_for(1, within=10)
+            [request] = await receiver.wait_for(1)
             await world.until_all_are(event, "delivered")
 
         assert request.headers["webhook-id"] == str(claim.occurrence_id)
@@ -215,12 +216,12 @@ class TestNotDelivering:
 class TestLeases:
     async def test_a_lease_outlasts_the_longest_attempt(self, world: World, receiver: Receiver) -> None:
         answer = Holding(receiver)
-        event = await an_event(world.conn, msgspec.structs.replace(to(receiver), timeout="PT60S"))
-        claim = await a_claimed(world.conn, event, lease=5 * SECOND)
+        event = await an_event(world.conn, to(receiver))
+        claim = await a_claimed(world.conn, event, lease=MINUTE)
 
         async with world.running():
             await world.publish(claim)
-            await receiver.wait_for(1, within=10)
+            await receiver.wait_for(1)
             lease_left = await world.lease_of(claim)
             answer.let_go()
             await world.until_all_are(event, "delivered")
@@ -236,7 +237,7 @@ class TestLeases:
 
         async with world.running():
             await world.publish(claim)
-            await receiver.wait_for(1, within=10)
+            await receiver.wait_for(1)
             [newer] = await deliveries.claim_due(world.conn, now=utc_now() + HOUR, limit=1)
             answer.let_go()
             [attempt] = await world.until_attempted(claim)
@@ -261,16 +262,19 @@ class TestRedis:
         assert len(receiver.requests) == 2
 
     async def test_what_is_held_is_delivered_although_redis_forgot_it(self, world: World, receiver: Receiver) -> None:
+        answer = Holding(receiver)
         event = await an_event(world.conn, to(receiver))
-        claim = await a_claimed(world.conn, event, utc_now() + timedelta(milliseconds=300))
+        claims = await world.claimed(event, 2 * FIRST_CAP)
 
         async with world.running() as work:
-            await world.publish(claim)
-            await world.until_read(work, 1)
+            await world.publish(*claims)
+            await receiver.wait_for(FIRST_CAP)  # and the others wait for them
+            await world.until_read(work, len(claims))
             await world.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
-            await world.until_all_are(event, "delivered")
+            answer.let_go()
+            await world.until_all_are(event, *["delivered"] * len(claims))
 
-        assert len(receiver.requests) == 1
+        assert len(receiver.requests) == len(claims)
 
 
 class TestStopping:
@@ -295,7 +299,7 @@ class TestStopping:
 
         async with world.running():
             await world.publish(claim)
-            await receiver.wait_for(1, within=10)
+            await receiver.wait_for(1)
             answer.let_go_later()
 
         assert await states_of(world.conn, event.id) == {claim.occurrence_id: "delivered"}
@@ -311,7 +315,7 @@ class TestStopping:
 
         async with world.running() as work:
             await world.publish(claim)
-            await receiver.wait_for(1, within=10)
+            await receiver.wait_for(1)
 
         [attempt] = await world.attempts_of(claim)
         assert (attempt.outcome, attempt.number, attempt.status_code) == (Outcome.INTERRUPTED, 1, None)

@@ -84,7 +84,7 @@ class TestHanging:
 
         async with world.running():
             await world.publish(*claims)
-            arrived = await receiver.wait_for(3 * FIRST_CAP, within=10)  # each of the first ones has made room for two
+            arrived = await receiver.wait_for(3 * FIRST_CAP)  # each of the first ones has made room for two
             assert len(arrived) - FIRST_CAP > FIRST_CAP  # those that are not answered yet
             let_go.set()
             await world.until_all_are(event, *["delivered"] * 4 * FIRST_CAP)
@@ -180,7 +180,7 @@ class TestBlocked:
 
         async with world.running():
             await world.publish(*claims)
-            await receiver.wait_for(FIRST_CAP, within=10)
+            await receiver.wait_for(FIRST_CAP)
             answer.let_go_later()
 
         counts = await counts_of(world.conn, event)
@@ -202,7 +202,7 @@ class TestHalfOpen:
                 await world.until_it_knows(work, at(receiver))
             await world.publish(*claims)
             await world.until_all_are(event, "queued", *["scheduled"] * 9)
-            await receiver.wait_for(1, within=10)
+            await receiver.wait_for(1)
             assert len(receiver.requests) == 1
             assert {attempts for _, _, attempts, _ in await waits_of(world.conn, event)} == {0}
 

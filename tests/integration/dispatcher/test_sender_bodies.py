@@ -10,10 +10,12 @@ import zlib
 import aiohttp
 import pytest
 
+from services.dispatcher import sender
 from shared.domain.attempts import Outcome
 from shared.store.pool import Connection
-from tests.integration.dispatcher.sending import SHORT, answering, flooding, raw_server, sent, storable
-from tests.integration.waiting import PATIENCE
+from tests.factories import HOUR
+from tests.integration.dispatcher.sending import LONG, SHORT, answering, flooding, raw_server, sent, storable
+from tests.patience import PATIENCE
 from tests.receiver import Receiver
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -38,32 +40,43 @@ async def test_a_2xx_that_breaks_off_is_delivered(session: aiohttp.ClientSession
     assert attempt.response_body == "only this"
 
 
-async def test_a_2xx_whose_body_never_ends_is_delivered_in_time(session: aiohttp.ClientSession) -> None:
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this")
-        await reader.read()
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows a head is waited for only a moment, which begins when the head is there."""
+    monkeypatch.setattr(sender, "LONGEST_BODY_WAIT", SHORT.total_seconds())
 
-    async with raw_server(hang) as url:
-        attempt = await sent(session, url, within=SHORT)
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_2xx_whose_body_never_ends_is_delivered_in_time(session: aiohttp.ClientSession) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"
+    async with raw_server(answering(head, then_wait=True)) as url:
+        attempt = await sent(session, url)
 
     assert (attempt.outcome, attempt.response_body) == (Outcome.DELIVERED, "only this")
+
+
+async def test_no_body_is_waited_for_longer_than_the_whole_request_may_take(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "LONGEST_BODY_WAIT", HOUR.total_seconds())
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"
+    async with raw_server(answering(head, then_wait=True)) as url, asyncio.timeout(PATIENCE):
+        attempt = await sent(session, url, within=SHORT)
+
+    assert attempt.outcome is (Outcome.DELIVERED if attempt.status_code else Outcome.TIMEOUT)
 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [(b"410 Gone", Outcome.GONE), (b"500 Oh", Outcome.HTTP_ERROR), (b"302 Found", Outcome.REDIRECT)],
 )
+@pytest.mark.usefixtures("impatient")
 async def test_the_status_decides_also_when_the_body_never_ends(
     session: aiohttp.ClientSession, status: bytes, outcome: Outcome
 ) -> None:
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 100\r\n\r\nonly this")
-        await reader.read()
-
-    async with raw_server(hang) as url:
-        attempt = await sent(session, url, within=SHORT)
+    head = b"HTTP/1.1 " + status + b"\r\ncontent-length: 100\r\n\r\nonly this"
+    async with raw_server(answering(head, then_wait=True)) as url:
+        attempt = await sent(session, url)
 
     assert (attempt.outcome, attempt.response_body) == (outcome, "only this")
     assert attempt.error == "the answer's body did not end in time"
@@ -147,11 +160,12 @@ async def test_a_500_that_breaks_off_is_an_http_error(session: aiohttp.ClientSes
     ids=lambda answer: repr(answer[9:80]),
 )
 @pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.usefixtures("impatient")
 async def test_a_2xx_counts_whatever_follows_its_head(
     session: aiohttp.ClientSession, conn: Connection, answer: bytes, stays: bool
 ) -> None:
     async with raw_server(answering(answer, then_wait=stays)) as url:
-        attempt = await sent(session, url, within=2 * SHORT)
+        attempt = await sent(session, url)
 
     assert (attempt.outcome, attempt.error) == (Outcome.DELIVERED, None)
     assert await storable(conn, attempt)
@@ -169,7 +183,7 @@ async def test_an_endless_body_costs_the_receiver_its_connection(session: aiohtt
     assert attempt.status_code == int(status[:3])
     assert attempt.outcome is (Outcome.DELIVERED if attempt.status_code == 200 else Outcome.HTTP_ERROR)
     assert attempt.response_body == "x" * 4096
-    assert attempt.duration_ms < 5000
+    assert attempt.duration_ms < LONG.total_seconds() * 1000
 
 
 @pytest.mark.parametrize(
@@ -198,7 +212,7 @@ async def test_a_bomb_is_read_no_further_than_64_kib(
         await asyncio.wait_for(closed.wait(), PATIENCE)
 
     assert (attempt.outcome, attempt.response_body) == (Outcome.DELIVERED, kept)
-    assert attempt.duration_ms < 5000
+    assert attempt.duration_ms < LONG.total_seconds() * 1000
     assert peak < 4 * 2**20
 
 

@@ -17,7 +17,7 @@ import pytest_asyncio
 from services.dispatcher import sender
 from shared.domain.attempts import Outcome
 from tests.integration.dispatcher.sending import LOOPBACK, SHORT, answering, raw_server, sent
-from tests.integration.waiting import PATIENCE
+from tests.patience import PATIENCE
 from tests.receiver import Receiver
 
 CERTIFICATES = Path(__file__).parent / "certificates"

@@ -13,7 +13,8 @@ from shared.domain.attempts import Outcome
 from shared.domain.content import Method
 from shared.store.pool import Connection
 from tests.integration.dispatcher.sending import SHORT, answering, flooding, raw_server, sent, storable
-from tests.integration.waiting import PATIENCE
+from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.receiver import Receiver
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -27,7 +28,7 @@ async def test_an_answer_that_takes_too_long_is_a_timeout(session: aiohttp.Clien
         attempt = await sent(session, url, within=SHORT)
 
     assert (attempt.outcome, attempt.status_code) == (Outcome.TIMEOUT, None)
-    assert 150 <= attempt.duration_ms < 5000
+    assert attempt.duration_ms >= 150
     assert attempt.error is not None
 
 
@@ -44,7 +45,6 @@ async def test_a_head_that_comes_byte_by_byte_is_a_timeout(session: aiohttp.Clie
         attempt = await sent(session, url, within=SHORT)
 
     assert (attempt.outcome, attempt.status_code) == (Outcome.TIMEOUT, None)
-    assert attempt.duration_ms < 5000
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
@@ -66,7 +66,6 @@ async def test_a_body_that_nobody_reads_is_a_timeout_and_costs_the_connection(se
         await asyncio.wait_for(closed.wait(), PATIENCE)
 
     assert (attempt.outcome, attempt.status_code) == (Outcome.TIMEOUT, None)
-    assert attempt.duration_ms < 5000
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
@@ -78,10 +77,7 @@ async def test_an_answer_counts_although_the_body_was_not_read(session: aiohttp.
 
 
 async def test_a_refused_connection_is_a_network_error(session: aiohttp.ClientSession) -> None:
-    async with raw_server(answering(b"")) as url:
-        pass
-
-    attempt = await sent(session, url)
+    attempt = await sent(session, f"http://127.0.0.1:{free_port()}/")
 
     assert (attempt.outcome, attempt.status_code) == (Outcome.NETWORK_ERROR, None)
     assert attempt.error is not None

@@ -134,4 +134,5 @@ class World:
 
 
 def to(receiver: Receiver, *, path: str = "/hook") -> Content:
-    return content_of(url=receiver.url(path))
+    """Return the content of an event whose attempts outlast a slow machine."""
+    return content_of(url=receiver.url(path), timeout="PT60S")

@@ -145,7 +145,7 @@ async def test_a_single_late_one_is_delivered_as_it_is(
 
 
 async def test_a_little_late_is_no_misfire(pool: Pool, conn: Connection, redis: Redis) -> None:
-    at = utc_now().replace(microsecond=0) - timedelta(seconds=50)
+    at = utc_now().replace(microsecond=0) - timedelta(seconds=20)
     event = await an_event(conn, msgspec.structs.replace(content_of(timing_of(at, schedule="FREQ=DAILY")),
                                                          misfire=Misfire(policy="skip")))  # fmt: skip
     await a_waiting(conn, event, at, chained=True)

@@ -76,12 +76,13 @@ async def test_it_goes_in_batches_and_each_pass_begins_where_the_one_before_ende
     pool: Pool, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "BATCH", 2)
+    monkeypatch.setattr(worker, "EVERY", HOUR)
     ids = await failures(conn, await an_event(conn), 5)
     await ask_for(conn)
 
     await worker.run_once(pool, asyncio.Event())
     assert await progress(conn) == [(5, 2, False)]
-    assert await worker.run_once(pool, asyncio.Event()) == worker.EVERY, "the pace is not kept"
+    assert await worker.run_once(pool, asyncio.Event()) == HOUR, "the pace is not kept"
     assert await replayed(conn) == ids[:2]
 
     await run_on(pool, conn)

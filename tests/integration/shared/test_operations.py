@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from shared import metrics, operations
 from shared.readiness import Readiness, SchemaState
+from tests.patience import PATIENCE
 from tests.ports import free_port
 
 READY = Readiness("ready", "ok", "ok", SchemaState(1, 1))
@@ -24,7 +25,7 @@ class Process:
         self.port = port
         self.state = READY
         self.asked_on: list[asyncio.AbstractEventLoop] = []
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE)
 
     async def ready(self) -> Readiness:
         self.asked_on.append(asyncio.get_running_loop())

@@ -8,6 +8,7 @@ import pytest
 from shared import process
 from shared.store.pool import Pool, open_pool
 from shared.store.schema import OldSchema
+from tests.patience import PATIENCE
 from tests.servers import Databases
 
 
@@ -22,7 +23,7 @@ def empty(databases: Databases) -> Generator[str]:
 async def test_a_process_goes_on_with_a_current_schema(pool: Pool) -> None:
     stop = asyncio.Event()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await process.wait_for_schema(pool, stop)
 
     assert not stop.is_set()

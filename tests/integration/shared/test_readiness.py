@@ -11,6 +11,7 @@ from shared.readiness import Readiness, SchemaState
 from shared.store import schema
 from shared.store.pool import Pool, open_pool
 from shared.stream.client import Redis, open_client
+from tests.ports import free_port
 from tests.servers import Databases
 
 NEEDED = max(schema.available())
@@ -28,8 +29,13 @@ def own(databases: Databases) -> Generator[str]:
 @pytest.fixture
 def nobody() -> str:
     """An address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is given up, as in production, after two seconds."""
+    monkeypatch.setattr(readiness, "_PATIENCE", 2.0)
 
 
 @pytest.fixture
@@ -70,6 +76,7 @@ async def test_a_schema_that_is_ahead_is_ready(own: str, redis: Redis) -> None:
     assert found == Readiness("ready", "ok", "ok", SchemaState(9999, NEEDED))
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_without_postgresql_a_process_is_not_ready(nobody: str, redis: Redis) -> None:
     async with open_pool(f"postgresql://{nobody}/qhronos", name="test", size=1) as pool:
         found = await readiness.check(pool, redis)
@@ -84,6 +91,7 @@ async def test_without_redis_a_process_is_not_ready(pool: Pool, nobody: str) -> 
     assert found == Readiness("not_ready", "ok", "unreachable", CURRENT)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_servers_that_never_answer_count_as_gone_together(silent: str) -> None:
     async with (
         open_pool(f"postgresql://{silent}/qhronos", name="test", size=1) as pool,
@@ -99,7 +107,7 @@ async def test_a_process_is_ready_again_when_its_connection_is(own: str, redis: 
         assert (await readiness.check(pool, redis)).status == "ready"
         with psycopg.connect(own, autocommit=True) as conn:
             conn.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'qhronos-test'"
+                "SELECT pg_terminate_backend(pid, 50000) FROM pg_stat_activity WHERE application_name = 'qhronos-test'"
             )
 
         first, second = [await readiness.check(pool, redis) for _ in range(2)]

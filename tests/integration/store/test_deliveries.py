@@ -10,6 +10,7 @@ from shared.domain.destinations import DestinationId
 from shared.domain.epochs import epoch_before_first_claim, is_first_claim
 from shared.domain.ids import OccurrenceId
 from shared.store import deliveries, planned_deliveries
+from shared.store.clock import database_now
 from shared.store.deliveries import HORIZON, LEASE, Newest
 from shared.store.pool import Connection, Pool
 from tests.factories import (
@@ -29,6 +30,7 @@ from tests.factories import (
 from tests.integration.store.stations import a_begun, failed, field_of, ids_of, row_of
 
 MICROSECOND = timedelta(microseconds=1)
+NOTHING = timedelta(0)
 HERE, THERE, ELSEWHERE = DestinationId(1), DestinationId(2), DestinationId(3)
 
 
@@ -255,11 +257,12 @@ class TestDefer:
     async def test_what_is_deferred_comes_back_after_its_delay_and_costs_no_attempt(self, conn: Connection) -> None:
         event = event_of()
         claim = await a_claimed(conn, event)
+        before = await database_now(conn)
 
         await deliveries.defer(conn, [(held_by(claim), MINUTE)])
 
         assert await states_of(conn, event.id) == {claim.occurrence_id: "scheduled"}
-        assert await deliveries.claim_due(conn, now=utc_now() + MINUTE - 5 * SECOND, limit=1) == []
+        assert await deliveries.claim_due(conn, now=before + MINUTE - MICROSECOND, limit=1, horizon=NOTHING) == []
         [again] = await deliveries.claim_due(conn, now=utc_now() + MINUTE, limit=1)
         assert (again.epoch, again.scheduled_at) == (claim.epoch + 1, claim.scheduled_at)
         assert again.due_at > claim.due_at + 50 * SECOND

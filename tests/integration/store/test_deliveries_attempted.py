@@ -11,6 +11,7 @@ from shared.domain.events import Event
 from shared.domain.ids import ChainId
 from shared.domain.secrets import EventSecrets, PreviousSecret
 from shared.store import creations, deliveries, events, secrets
+from shared.store.clock import database_now
 from shared.store.creations import Creation
 from shared.store.deliveries import LEASE
 from shared.store.pool import Connection, Pool
@@ -150,7 +151,7 @@ class TestBegin:
 
 class TestExtend:
     async def test_an_extended_claim_is_held_for_longer(self, conn: Connection) -> None:
-        claim = await a_claimed(conn, await an_event(conn), lease=10 * SECOND)
+        claim = await a_claimed(conn, await an_event(conn), lease=MINUTE)
 
         assert await deliveries.extend(conn, [(held_by(claim), HOUR)]) == {claim.occurrence_id}
 
@@ -231,11 +232,12 @@ class TestRetry:
     async def test_a_retried_delivery_waits_for_its_delay(self, conn: Connection) -> None:
         event = event_of()
         claim = await a_claimed(conn, event)
+        before = await database_now(conn)
 
         assert await deliveries.retry(conn, [failed(claim)]) == {Held(claim.occurrence_id, claim.epoch)}
 
         assert await states_of(conn, event.id) == {claim.occurrence_id: "retrying"}
-        assert await deliveries.claim_due(conn, now=utc_now() + 30 * SECOND, limit=1) == []
+        assert await deliveries.claim_due(conn, now=before + 30 * SECOND, limit=1) == []
         [again] = await deliveries.claim_due(conn, now=utc_now() + MINUTE, limit=1)
         assert again.epoch == claim.epoch + 1
         assert again.scheduled_at == claim.scheduled_at

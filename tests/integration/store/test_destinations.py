@@ -23,19 +23,20 @@ ANSWERED = Tally(origin="https://receiver.example:443", failures=0, answered=Tru
 
 
 async def row_of(conn: Connection, id_: DestinationId) -> tuple[object, ...]:
-    """Return failures, trips, whether it is blocked, and whether somebody probes it."""
+    """Return failures, trips, whether it was blocked when it was written, and whether somebody probes it."""
     cursor = await conn.execute(
-        "SELECT failures, trips, coalesce(blocked_until > now(), false), probing FROM destinations WHERE id = %s", [id_]
+        "SELECT failures, trips, coalesce(blocked_until > updated_at, false), probing FROM destinations WHERE id = %s",
+        [id_],
     )
     [row] = await cursor.fetchall()
     return row
 
 
 async def a_blocked(conn: Connection, id_: DestinationId = HERE, *, is_over: bool = False) -> None:
-    """Store a destination that is blocked, or that was until now."""
+    """Store a destination that is blocked for an hour, or that was until now."""
     await destinations.record(conn, {id_: failed(TRIPS_AT)})
-    if is_over:
-        await conn.execute("UPDATE destinations SET blocked_until = clock_timestamp() WHERE id = %s", [id_])
+    left = timedelta(0) if is_over else HOUR
+    await conn.execute("UPDATE destinations SET blocked_until = clock_timestamp() + %s WHERE id = %s", [left, id_])
 
 
 class TestRecord:
@@ -160,13 +161,14 @@ class TestProbe:
     async def test_a_failed_probe_blocks_anew_and_for_longer(self, conn: Connection) -> None:
         await a_blocked(conn, is_over=True)
         await destinations.probe(conn, [HERE], hold=HOLD)
+        before = await database_now(conn)
 
         await destinations.record(conn, {HERE: failed(1)})
 
         assert await row_of(conn, HERE) == (TRIPS_AT + 1, 2, True, False)
         until = (await destinations.known(conn))[HERE]
         assert until is not None
-        assert 5 * SECOND < until - await database_now(conn) <= 10 * SECOND
+        assert before + 10 * SECOND <= until <= await database_now(conn) + 10 * SECOND
 
     async def test_a_probe_that_is_answered_closes(self, conn: Connection) -> None:
         await a_blocked(conn, is_over=True)

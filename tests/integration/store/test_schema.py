@@ -10,6 +10,7 @@ import pytest
 from shared.store import schema
 from shared.store.pool import open_pool
 from shared.store.schema import OldSchema
+from tests.patience import PATIENCE
 from tests.servers import Databases
 
 ALL = [path.stem for path in schema.available().values()]
@@ -43,7 +44,7 @@ def test_migrating_twice_changes_nothing(empty: str) -> None:
 
 
 def test_two_processes_that_migrate_at_once_share_the_work(empty: str) -> None:
-    barrier = Barrier(2, timeout=10)
+    barrier = Barrier(2, timeout=PATIENCE)
 
     def migrate_together() -> list[str]:
         with psycopg.connect(empty, autocommit=True) as conn:

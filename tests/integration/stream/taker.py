@@ -20,9 +20,9 @@ CONNECTIONS = 4
 
 
 async def take(client: Redis, key: str, limit: Limit, until: float) -> int:
-    """Return how many requests were admitted until then; every other one asks for three at once."""
+    """Return how many requests were admitted until then, and at least one; every other time three are asked for."""
     admitted, keys = 0, [key]
-    while time.monotonic() < until:
+    while time.monotonic() < until or not admitted:
         admitted += sum(taken.admitted for taken in await limits.take(client, keys, limit))
         keys = [key] * (4 - len(keys))
     return admitted

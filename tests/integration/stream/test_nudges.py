@@ -4,14 +4,15 @@ from datetime import timedelta
 
 from shared.stream import nudges
 from shared.stream.client import Redis
+from tests.patience import PATIENCE
 
-PATIENCE = timedelta(seconds=5)
+LONG = timedelta(seconds=PATIENCE)
 SHORT = timedelta(milliseconds=10)
 
 
 async def subscribed(subscription: nudges.Nudges) -> None:
     """Return when the server has confirmed the subscription, which comes first of all."""
-    assert not await subscription.wait(PATIENCE)
+    assert not await subscription.wait(LONG)
 
 
 async def test_a_nudge_wakes_everybody_who_listens(redis: Redis) -> None:
@@ -21,8 +22,8 @@ async def test_a_nudge_wakes_everybody_who_listens(redis: Redis) -> None:
 
         await nudges.nudge(redis)
 
-        assert await one.wait(PATIENCE)
-        assert await other.wait(PATIENCE)
+        assert await one.wait(LONG)
+        assert await other.wait(LONG)
 
 
 async def test_without_a_nudge_the_wait_ends_in_time(redis: Redis) -> None:
