@@ -1,4 +1,4 @@
-"""Whether work is cheap, by a measure that a slow or busy machine does not change: CPU time beside that of known work."""
+"""Whether work is cheap, by a measure that a slow machine does not change: CPU time beside that of known work."""
 
 from __future__ import annotations
 

@@ -141,9 +141,7 @@ def test_pid_files_of_a_crash_do_not_block_a_start_although_their_pid_lives_on(f
     with server:
         pid_file = (server.data / "postmaster.pid").read_text()
         lock_file = (server.sockets / f"{server.socket_name}.lock").read_text()
-    others = subprocess.Popen(
-        processes.tethered(["/bin/sleep", "3600"], dies_by=signal.SIGKILL, account=server.account)
-    )
+    others = subprocess.Popen(processes.tethered(["/bin/sleep", "900"], dies_by=signal.SIGKILL, account=server.account))
     for path, text in ((server.data / "postmaster.pid", pid_file), (server.sockets / ".s.PGSQL.5432.lock", lock_file)):
         path.write_text(text.replace(text.splitlines()[0], str(others.pid), 1))
 

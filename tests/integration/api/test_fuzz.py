@@ -268,7 +268,7 @@ async def test_options_and_head_harm_nobody(api: Api, path: str) -> None:
 async def test_a_signed_token_with_absurd_claims_is_a_401(api: Api, claims: dict[str, Any]) -> None:
     now = datetime.now(UTC).timestamp()
     good = {
-        "iss": "qhronos", "sub": "a", "access": "write", "scope": ["a"], "iat": now, "exp": now + 60, "jti": "x",
+        "iss": "qhronos", "sub": "a", "access": "write", "scope": ["a"], "iat": now, "exp": now + 3600, "jti": "x",
     }  # fmt: skip
     token = jwt.encode(good | claims, SIGNING_KEY, algorithm="HS256")  # pyright: ignore[reportUnknownMemberType]
     caller = api.bearing(token)

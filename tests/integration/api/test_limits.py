@@ -21,6 +21,7 @@ from shared import metrics
 from shared.stream.client import Redis, open_client
 from tests.integration.api.client import MASTER, SIGNING_KEY, Api, assert_problem, event_body
 from tests.integration.waiting import until
+from tests.patience import PATIENCE
 
 BUCKET = 5
 HEADERS = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
@@ -30,8 +31,8 @@ OPEN = ["/health", "/ready", "/status", "/docs", "/docs/rapidoc.js", "/openapi.j
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """A slow machine is not what these tests are about."""
-    monkeypatch.setattr(limiter, "PATIENCE", timedelta(seconds=10))
-    monkeypatch.setattr(limiter, "LONGEST_ANSWER", timedelta(seconds=10))
+    monkeypatch.setattr(limiter, "PATIENCE", timedelta(seconds=PATIENCE))
+    monkeypatch.setattr(limiter, "LONGEST_ANSWER", timedelta(seconds=PATIENCE))
 
 
 def limited(context: Context, *, bucket: int = BUCKET, refill: float = 0.01) -> ASGIApp:
@@ -54,12 +55,15 @@ def remaining(answer: httpx.Response) -> int:
 
 
 async def test_every_answer_tells_what_is_left_of_the_bucket(api: Api) -> None:
+    begun = time.monotonic()
     answers = [await api.http.get("/events") for _ in range(BUCKET)]
+    passed = time.monotonic() - begun
 
     assert [answer.status_code for answer in answers] == [200] * BUCKET
     assert [remaining(answer) for answer in answers] == [4, 3, 2, 1, 0]
     assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"5"}
-    assert [answer.headers["x-ratelimit-reset"] for answer in answers] == ["100", "200", "300", "400", "500"]
+    for answer, reset in zip(answers, (100, 200, 300, 400, 500), strict=True):
+        assert reset - passed <= int(answer.headers["x-ratelimit-reset"]) <= reset
 
 
 async def test_one_request_too_many_is_429_and_says_when_to_try_again(api: Api) -> None:
@@ -78,8 +82,8 @@ async def test_one_request_too_many_is_429_and_says_when_to_try_again(api: Api) 
 
 
 async def test_who_waits_as_told_is_admitted(context: Context) -> None:
-    api = Api(limited(context, bucket=1, refill=50), MASTER)
-    async with asyncio.timeout(10):
+    api = Api(limited(context, bucket=1, refill=1), MASTER)
+    async with asyncio.timeout(PATIENCE):
         while (refused := await api.http.get("/events")).status_code != 429:
             pass
 
@@ -132,7 +136,7 @@ async def test_each_token_has_a_bucket_of_its_own_named_by_its_id(api: Api, redi
 async def test_a_token_of_another_mint_is_limited_by_its_jti_whatever_its_text(api: Api) -> None:
     now = int(time.time())
     claims: dict[str, Any] = {
-        "iss": "qhronos", "sub": "x", "access": "read", "scope": ["*"], "iat": now, "exp": now + 60, "jti": "any text",
+        "iss": "qhronos", "sub": "x", "access": "read", "scope": ["*"], "iat": now, "exp": now + 999, "jti": "any text",
     }  # fmt: skip
     answers = [
         await api.bearing(
@@ -227,14 +231,13 @@ class TestWithoutRedis:
         async with server, open_client(f"redis://127.0.0.1:{port}/0") as silent:
             limits = Context(context.config, context.pool, silent).limiter
             assert await limits.take("alice") is None
-            asked = len(accepted)
 
-            begun = time.monotonic()
-            for _ in range(1000):
-                assert await limits.take("alice") is None
+            monkeypatch.setattr(limiter, "PATIENCE", timedelta(hours=1))  # who waits now is still here at the end
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(1000):
+                    assert await limits.take("alice") is None
 
-            assert time.monotonic() - begun < 25, "each of them has waited 50 ms"
-            assert len(accepted) == asked == 1
+            assert len(accepted) <= 1
             for writer in accepted:
                 writer.close()
 
@@ -242,9 +245,12 @@ class TestWithoutRedis:
         self, context: Context, redis: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(limiter, "PATIENCE", timedelta(milliseconds=1))
-        await redis.client_pause(100)  # pyright: ignore[reportUnknownMemberType]
-        assert await context.limiter.take("alice") is None
-        monkeypatch.setattr(limiter, "PATIENCE", timedelta(seconds=10))
+        await redis.client_pause(3_600_000, all=False)  # pyright: ignore[reportUnknownMemberType]
+        try:
+            assert await context.limiter.take("alice") is None
+        finally:
+            await redis.client_unpause()  # pyright: ignore[reportUnknownMemberType]
+        monkeypatch.setattr(limiter, "PATIENCE", timedelta(seconds=PATIENCE))
 
         await until(lambda: admitted(context))
 

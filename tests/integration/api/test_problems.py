@@ -11,6 +11,7 @@ import pytest
 
 from services.api import app as application
 from services.api.context import Context
+from shared import readiness
 from shared.store.pool import open_pool
 from shared.stream.client import open_client
 from tests.integration.api.client import (
@@ -266,7 +267,10 @@ async def test_a_sane_request_id_comes_back_and_any_other_is_replaced(api: Api, 
         assert re.fullmatch(r"[0-9a-f-]{32,36}", answer.headers["x-request-id"])
 
 
-async def test_postgresql_out_of_reach_is_503_with_retry_after(context: Context) -> None:
+async def test_postgresql_out_of_reach_is_503_with_retry_after(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_PATIENCE", 2.0)
     async with open_pool("postgresql://nobody@/none?host=/nonexistent", name="test", size=1) as pool:
         pool.timeout = 0.05
         api = Api(application.build(Context(context.config, pool, context.redis)), MASTER)

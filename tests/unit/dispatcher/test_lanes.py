@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,13 @@ from tests.factories import SOME_OCCURRENCE
 
 ALL = 100_000
 HERE, THERE, ELSEWHERE = DestinationId(1), DestinationId(2), DestinationId(3)
+
+
+@pytest.fixture(autouse=True)
+def _hardly_any_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Unless a test says so: what is answered at once is so on a slow machine too."""
+    looks = count()
+    monkeypatch.setattr(lanes, "monotonic", lambda: next(looks) * 1e-6)
 
 
 def held(number: int) -> Held:
@@ -143,7 +151,6 @@ class TestSurplus:
 
     def test_a_lane_without_an_answer_for_long_may_have_less(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = filled(1000)
-        monkeypatch.setattr(lanes, "monotonic", lambda: 0.0)
         begun(made, 1)
         monkeypatch.setattr(lanes, "monotonic", lambda: 10.0)  # 128 at once, each ten seconds: 128 in the longest wait
 
@@ -153,7 +160,6 @@ class TestSurplus:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made = filled(10_000)
-        monkeypatch.setattr(lanes, "monotonic", lambda: 0.0)
         begun(made, 1)
         monkeypatch.setattr(lanes, "monotonic", lambda: 20.0)
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from services.dispatcher import lanes as module
 from services.dispatcher.lanes import FIRST_CAP, LARGEST_CAP, LONGEST_LAG, Lanes
 from shared.domain.deliveries import Held
 from shared.domain.destinations import DestinationId
@@ -36,7 +39,8 @@ def test_what_is_not_to_be_taken_waits_and_the_others_go() -> None:
     assert lanes.waiting == 3
 
 
-def test_a_destination_is_not_judged_before_it_had_time_to_answer() -> None:
+def test_a_destination_is_not_judged_before_it_had_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "monotonic", lambda: 0.0)
     lanes = Lanes()
     waiting(lanes, PLENTY)
     for held in lanes.take(PLENTY):

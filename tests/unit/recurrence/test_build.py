@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import InvalidSchedule
 from shared.recurrence import parse_rule
+from tests import costs
 from tests.unit.recurrence.making import first, series_of
 
 MINUTE = timedelta(minutes=1)
@@ -59,8 +60,8 @@ def test_no_rule_costs_more_than_a_quarter_of_a_second(rule: str, zone: str) -> 
     with suppress(InvalidSchedule):
         first(series_of(rule, "2026-01-01T09:00", zone), 10)
 
-    # Four times what is promised: the machine that runs the tests may be busy or slow.
-    assert process_time() - began < 1
+    # Four times what is promised: the machine that runs the tests may be busy.
+    assert costs.is_cheap(process_time() - began, bound=1)
 
 
 def test_a_rule_that_hits_only_gaps_that_are_skipped_is_empty() -> None:
