@@ -14,12 +14,13 @@ from typing import Any, Self
 import aiohttp
 
 from deploy.local import processes, services, settings
+from tests.patience import PATIENCE
 from tests.ports import HOST, free_port
 
 MASTER = "e2e-master-token-e2e"
 SIGNING_KEY = "e2e-jwt-secret-e2e-jwt-secret-0123456789"
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 
 Json = dict[str, Any]
 
@@ -43,12 +44,13 @@ class Process:
 
     async def ready(self, port: int | None = None) -> Self:
         """Return when the process says that it is ready, on its operations port or on another one."""
-        await asyncio.to_thread(
+        is_over = await asyncio.to_thread(
             processes.until,
             lambda: services.readiness(HOST, port or self.ops_port)[0] or self._process.poll() is not None,
             seconds=START_SECONDS,
         )
         assert self._process.poll() is None, self.text()
+        assert is_over, f"{self.name} is not ready after {START_SECONDS} s: {self.text()}"
         return self
 
     @property
@@ -151,7 +153,12 @@ class Stack:
             assert answer.status == 200, (answer.status, await answer.text())
             return await answer.json()
 
-    async def occurrence_as(self, occurrence_id: str, status: str, within: float = 5.0) -> Json:
+    async def occurrence_of(self, event: Json) -> str:
+        """Return the id of an event's only occurrence, which is not `upcoming` where the answer came after its time."""
+        [occurrence] = (await self.read(f"/events/{event['id']}/occurrences"))["data"]
+        return occurrence["id"]
+
+    async def occurrence_as(self, occurrence_id: str, status: str, within: float = PATIENCE) -> Json:
         """Return an occurrence as soon as it has this status."""
         try:
             async with asyncio.timeout(within):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, cast
@@ -13,10 +13,16 @@ import psycopg
 import pytest
 
 from deploy.local.postgres import Postgres
+from shared.store import deliveries
+from shared.store.pool import open_pool
+from shared.stream import deliveries as stream
 from shared.stream.client import Redis, ResponseError
-from shared.stream.deliveries import GROUP, STREAM
 from tests import servers
+from tests.benchmarks import loading
 from tests.e2e.processes import Process, Stack
+from tests.factories import DAY, SECOND, utc_now
+from tests.integration.waiting import until
+from tests.patience import PATIENCE
 from tests.receiver import Answer, Receiver, Request
 from tests.servers import Databases, migrate
 
@@ -33,7 +39,7 @@ async def test_a_delivery_that_died_with_its_dispatcher_is_made_again_by_another
     [_, _, first] = await stack.start("api", "scheduler", "dispatcher")
     held, good = Answer(status=200, delay=LEASE), Answer(status=200)
     receiver.answer_with(lambda _: held if len(receiver.requests) == 1 else good)
-    event = await stack.create(in_="PT0.1S", webhook_url=receiver.url())
+    event = await stack.create(in_="PT0.1S", webhook_url=receiver.url(), timeout="PT60S")
     await receiver.wait_for(1)
 
     first.signal(SIGKILL)
@@ -44,7 +50,7 @@ async def test_a_delivery_that_died_with_its_dispatcher_is_made_again_by_another
         await conn.execute("UPDATE deliveries SET next_at = now() WHERE leased")
     requests = await receiver.wait_for(2)
 
-    occurrence_id = event["upcoming"][0]["occurrence_id"]
+    occurrence_id = await stack.occurrence_of(event)
     assert ids_of(requests) == [occurrence_id, occurrence_id]
     assert requests[0].at < requests[1].at
     occurrence = await stack.occurrence_as(occurrence_id, "delivered")
@@ -54,30 +60,30 @@ async def test_a_delivery_that_died_with_its_dispatcher_is_made_again_by_another
 async def test_what_a_dead_dispatcher_had_not_begun_is_made_once_by_another_before_the_lease_ends(
     stack: Stack, receiver: Receiver, redis: Redis
 ) -> None:
-    [_, _, first] = await stack.start("api", "scheduler", "dispatcher")
-    event = await stack.create(in_="PT2S", webhook_url=receiver.url())
-    await pending(redis)
+    [_, first] = await stack.start("api", "dispatcher")
+    event = await stack.create(in_="PT1H", webhook_url=receiver.url())
+    async with open_pool(stack.database_url, name="test", size=1) as pool, pool.connection() as conn:
+        # As a scheduler would, but with a lease that does not run out meanwhile.
+        await stream.publish(redis, await deliveries.claim_due(conn, limit=1, horizon=DAY, lease=DAY))
+        await until(lambda: is_read(redis))
 
-    first.signal(SIGKILL)
-    assert await first.ended() == -SIGKILL
+        first.signal(SIGKILL)
+        assert await first.ended() == -SIGKILL
+        await conn.execute("UPDATE deliveries SET due_at = now()")
     assert receiver.requests == []
-    await stack.start("dispatcher")
+    await stack.start("dispatcher", "scheduler")
     await receiver.wait_for(1)
 
-    occurrence_id = event["upcoming"][0]["occurrence_id"]
+    occurrence_id = await stack.occurrence_of(event)
     await stack.occurrence_as(occurrence_id, "delivered")
     assert ids_of(receiver.requests) == [occurrence_id]
 
 
-async def pending(redis: Redis) -> None:
-    """Return when a dispatcher has read a message and not yet forgotten it."""
-    async with asyncio.timeout(5):
-        while True:
-            with contextlib.suppress(ResponseError):  # the group is made by the first dispatcher that reads
-                found = await cast("Any", redis).xpending(STREAM, GROUP)
-                if found["pending"]:
-                    return
-            await asyncio.sleep(0.01)
+async def is_read(redis: Redis) -> bool:
+    """Tell whether a dispatcher has read a message and not yet forgotten it."""
+    with contextlib.suppress(ResponseError):  # the group is made by the first dispatcher that reads
+        return bool((await cast("Any", redis).xpending(stream.STREAM, stream.GROUP))["pending"])
+    return False
 
 
 async def test_a_dispatcher_that_is_asked_to_stop_makes_no_duplicate_and_leaves_nothing_undone(
@@ -85,16 +91,15 @@ async def test_a_dispatcher_that_is_asked_to_stop_makes_no_duplicate_and_leaves_
 ) -> None:
     [_, _, first, _] = await stack.start("api", "scheduler", "dispatcher", "dispatcher")
     receiver.answer(200, delay=0.4)
-    begin = datetime.now(UTC) + timedelta(seconds=1)
-    due = [begin + timedelta(milliseconds=50 * number) for number in range(60)]
-    events = await asyncio.gather(*(stack.create(start_time=at.isoformat(), webhook_url=receiver.url()) for at in due))
+    begin, gap = utc_now() + SECOND, timedelta(milliseconds=50)
+    await asyncio.to_thread(loading.events_due, stack.database_url, [receiver.url()], count=60, due_at=begin, gap=gap)
     await receiver.wait_for(20)
 
     first.signal(SIGTERM)
     assert await first.ended() == 0
-    await receiver.wait_for(len(events))
+    await receiver.wait_for(60)
 
-    expected = [event["upcoming"][0]["occurrence_id"] for event in events]
+    expected = [occurrence["id"] for occurrence in (await stack.read("/occurrences?limit=200"))["data"]]
     finished = [await stack.occurrence_as(occurrence_id, "delivered") for occurrence_id in expected]
     assert sorted(ids_of(receiver.requests)) == sorted(expected)
     assert {occurrence["attempt_count"] for occurrence in finished} == {1}
@@ -107,9 +112,10 @@ async def test_a_flushed_redis_loses_no_delivery(stack: Stack, receiver: Receive
     second = await stack.create(in_="PT3S", webhook_url=receiver.url("/second"))
 
     servers.flush(redis_url)
-    requests = await receiver.wait_for(2)
+    # Where the message was lost before anybody read it, its lease must end first.
+    requests = await receiver.wait_for(2, within=LEASE + PATIENCE)
 
-    assert ids_of(requests) == [event["upcoming"][0]["occurrence_id"] for event in (first, second)]
+    assert ids_of(requests) == [await stack.occurrence_of(event) for event in (first, second)]
     await stack.occurrence_as(ids_of(requests)[1], "delivered")
 
 

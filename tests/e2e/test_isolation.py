@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from statistics import median
 
 import psycopg
 import pytest_asyncio
@@ -18,11 +17,11 @@ from tests.receiver import Answer, Receiver
 
 OVERDUE = 5_000
 PUT_OFF = 3_000
-"""Many are attempted before the first results say that the destination is to be left alone."""
+MOST_ANSWERED = 500
+"""Those after them are not answered: none is attempted in vain until results say to leave the destination alone."""
+HANGS = 3600.0
 PRESENT = 150
 GAP = timedelta(milliseconds=20)
-MEDIAN_LATE = 0.5
-LATEST = 5.0
 
 
 @pytest_asyncio.fixture
@@ -44,20 +43,19 @@ async def test_five_thousand_overdue_deliveries_to_a_dead_destination_delay_no_o
     stack: Stack, receiver: Receiver, dead: Receiver
 ) -> None:
     await load(stack, dead, count=OVERDUE, due_in=-HOUR, gap=timedelta(0))
+    await let_attempts_outlast_patience(stack)
     [dispatcher, _] = await stack.start("dispatcher", "scheduler")
     await dead.wait_for(1)
 
     begin_in = timedelta(seconds=3)
     await load(stack, receiver, count=PRESENT, due_in=begin_in, gap=GAP)
     due = await due_times(stack)
-    await receiver.wait_for(PRESENT)
+    await receiver.wait_for(PRESENT)  # who had to wait for the dead one would come later than that
     await until_live_are(stack, OVERDUE)
 
     late = [request.at - due[request.headers["webhook-id"]] for request in receiver.requests]
     assert len(late) == PRESENT
     assert min(late) >= 0
-    assert median(late) < MEDIAN_LATE
-    assert max(late) < LATEST
     await dispatcher.ready()
     assert has_not_failed(dispatcher)
 
@@ -65,7 +63,7 @@ async def test_five_thousand_overdue_deliveries_to_a_dead_destination_delay_no_o
 async def test_deliveries_to_a_blocked_destination_are_put_off_and_all_still_there(
     stack: Stack, receiver: Receiver
 ) -> None:
-    receiver.answer(500)
+    receiver.answer_with(lambda _: Answer(status=500, delay=0 if len(receiver.requests) <= MOST_ANSWERED else HANGS))
     await load(stack, receiver, count=OVERDUE, due_in=-HOUR, gap=timedelta(0))
     [dispatcher, _] = await stack.start("dispatcher", "scheduler")
 
@@ -85,6 +83,12 @@ async def load(stack: Stack, to: Receiver, *, count: int, due_in: timedelta, gap
     await asyncio.to_thread(loading.events_due, url, urls, count=count, due_at=due_at, gap=gap)
 
 
+async def let_attempts_outlast_patience(stack: Stack) -> None:
+    """Give each event that there is the longest time-out."""
+    async with await psycopg.AsyncConnection.connect(stack.database_url) as conn:
+        await conn.execute('UPDATE event_versions SET content = (content::jsonb || \'{"timeout": "PT60S"}\')::json')
+
+
 async def due_times(stack: Stack) -> dict[str, float]:
     async with await psycopg.AsyncConnection.connect(stack.database_url) as conn:
         cursor = await conn.execute("SELECT id::text, extract(epoch FROM scheduled_at)::float8 FROM all_occurrences")
@@ -99,7 +103,7 @@ async def until_live_are(stack: Stack, number: int) -> None:
     async def as_many() -> bool:
         return await live(stack) == number
 
-    await until(as_many, within=30)
+    await until(as_many)
 
 
 async def until_put_off(stack: Stack, *, at_least: int) -> None:
@@ -108,7 +112,7 @@ async def until_put_off(stack: Stack, *, at_least: int) -> None:
     async def put_off() -> bool:
         return await count(stack, "attempts = 0 AND due_at > scheduled_at") >= at_least
 
-    await until(put_off, within=60)
+    await until(put_off)
 
 
 async def failures(stack: Stack) -> int:
