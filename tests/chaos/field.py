@@ -27,7 +27,7 @@ from tests.e2e.processes import Stack
 from tests.ports import free_port
 from tests.servers import migrate
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 BEGUN: LiteralString = "SELECT occurrence_id::text FROM deliveries WHERE begun"
 UNFINISHED: LiteralString = "SELECT count(*) FROM deliveries"

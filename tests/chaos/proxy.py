@@ -17,23 +17,23 @@ LARGEST_READ = 64 * 1024
 
 
 class Proxy:
-    """Relays each connection to the upstream socket while `_open` is set."""
+    """Relays each connection to the upstream socket while `open` is set."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
-        self._open = asyncio.Event()
-        self._open.set()
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def serve(self, listen: str) -> None:
         """Take connections until the process ends."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, self._open.clear)
-        loop.add_signal_handler(signal.SIGUSR2, self._open.set)
+        loop.add_signal_handler(signal.SIGUSR1, self.open.clear)
+        loop.add_signal_handler(signal.SIGUSR2, self.open.set)
         server = await asyncio.start_unix_server(self._relay, listen)
         await server.serve_forever()
 
     async def _relay(self, client: StreamReader, to_client: StreamWriter) -> None:
-        await self._open.wait()
+        await self.open.wait()
         try:
             server, to_server = await asyncio.open_unix_connection(self._upstream)
         except OSError:  # the server is down: so is what stands before it
@@ -44,10 +44,10 @@ class Proxy:
     async def _pump(self, source: StreamReader, sink: StreamWriter) -> None:
         try:
             while data := await source.read(LARGEST_READ):
-                await self._open.wait()
+                await self.open.wait()
                 sink.write(data)
                 await sink.drain()
-            await self._open.wait()
+            await self.open.wait()
         except ConnectionError:
             pass
         sink.close()

@@ -46,6 +46,8 @@ async def run(options: Options, folder: Path, say: Callable[[str], None]) -> Run
     async with laid_out(folder, random) as field:
         begin, due = store(field, options)
         say(f"{len(due)} deliveries from {begin:%H:%M:%S} on, for {options.seconds:g} s; faults: {', '.join(names)}")
+        if datetime.now(UTC) > begin:
+            say("the machine was too slow to store them before the first were due: those are late by that")
         await asyncio.sleep((begin - datetime.now(UTC)).total_seconds())
         stream = ApiStream(field.fleet.stack, field.receiver_url)
         async with asyncio.TaskGroup() as tasks:
@@ -82,7 +84,6 @@ def store(field: Field, options: Options) -> tuple[datetime, dict[str, float]]:
     ]
     events = [load.ahead(content, now) for content in contents]
     load.store(field.postgres.url(), events)
-    assert datetime.now(UTC) < begin, "the machine is too slow to store the load before it begins"
     return begin, {id_: at for event in events for id_, at in event.due.items()}
 
 

@@ -18,11 +18,11 @@ OPTIONS = Options(
     faults=("restart-postgres", "kill-scheduler", "flush-redis", "destroy-group"),
     calm=3,
     recurring=10,
-    patience=75,
+    patience=200,
 )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_under_faults_nothing_is_lost_or_early_or_comes_twice() -> None:
     with servers.scratch_folder() as folder:
         run = await runs.run(OPTIONS, Path(folder), print)

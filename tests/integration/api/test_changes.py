@@ -215,7 +215,7 @@ async def test_a_timing_that_stays_is_not_judged_again_by_the_clock(api: Api, co
     )
 
     assert (await api.change(event, name="New"))["start_time"] == timing["start_at"]
-    answer = await api.http.patch(f"/events/{event['id']}", json={"start_time": "2020-01-01T00:00:00Z"})
+    answer = await api.http.patch(f"/events/{event['id']}", json={"start_time": "2020-01-02T00:00:00Z"})
     assert pointers(assert_problem(answer, 422)) == ["/start_time"]
 
 
