@@ -274,7 +274,9 @@ async def test_a_pass_sleeps_until_the_next_comes_within_the_horizon(
     assert await claimer.run_once(pool, redis, Pace()) == claimer.LONGEST_SLEEP
     beyond = utc_now() + deliveries.HORIZON
     # However late the next pass is made, one of them comes within the horizon soon after it.
-    await deliveries.insert(conn, [planned_of(event, beyond + n * timedelta(milliseconds=500)) for n in range(1, 200)])
+    await planned_deliveries.insert(
+        conn, [planned_of(event, beyond + n * timedelta(milliseconds=500)) for n in range(1, 200)]
+    )
     assert claimer.SHORTEST_SLEEP <= await claimer.run_once(pool, redis, Pace()) < claimer.LONGEST_SLEEP
 
 
