@@ -56,7 +56,7 @@ def migrated_database(databases: Databases) -> str:
 def database_url(migrated_database: str) -> Generator[str]:
     """A migrated database, empty again after the test."""
     yield migrated_database
-    servers.truncate(migrated_database)
+    servers.empty(migrated_database)
 
 
 @pytest.fixture

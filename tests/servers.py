@@ -29,6 +29,8 @@ from shared.store import schema
 
 POSTGRES_IMAGE = "postgres:18"
 VALKEY_IMAGE = "valkey/valkey:9"
+LARGE_DATABASE = 32 * 1024 * 1024
+"""Bytes; one without rows takes about 9 MB."""
 
 TABLES: LiteralString = """
     SELECT n.nspname, c.relname
@@ -169,15 +171,28 @@ def migrate(url: str) -> None:
         schema.migrate(conn)
 
 
-def truncate(url: str, *, kept: tuple[str, ...] = ("schema_migrations",)) -> None:
-    """Empty every table of a database that `Databases` made, except those named in `kept`."""
+def empty(url: str, *, kept: tuple[str, ...] = ("schema_migrations",)) -> None:
+    """Empty every table of a database that `Databases` made, except those named in `kept`.
+
+    For the few rows of most tests, DELETE takes a tenth of the time of TRUNCATE; much of what it leaves behind would
+    slow down what follows.
+    """
     if not urlsplit(url).path.startswith("/qhronos_test_"):
         raise ValueError(f"not a database of the tests: {urlsplit(url).path}")
     with psycopg.connect(url) as conn:
         names: list[tuple[str, str]] = conn.execute(TABLES, {"kept": list(kept)}).fetchall()
-        if names:
-            tables = sql.SQL(", ").join(sql.Identifier(*name) for name in names)
-            conn.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
+        if not names:
+            return
+        tables = [sql.Identifier(*name) for name in names]
+        (size,) = conn.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        if size > LARGE_DATABASE:
+            conn.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(tables)))
+        else:  # in one statement, after which the references are looked at
+            parts = [
+                sql.SQL("{} AS (DELETE FROM {})").format(sql.Identifier(f"part_{number}"), table)
+                for number, table in enumerate(tables)
+            ]
+            conn.execute(sql.SQL("WITH {} SELECT").format(sql.SQL(", ").join(parts)))
 
 
 def flush(url: str) -> None:

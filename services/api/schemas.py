@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Container, Iterable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -62,6 +63,7 @@ def of_parameter(schema: JsonSchema) -> JsonSchema:
     return {name: value for name, value in chosen.items() if not (name == "default" and value is None)}
 
 
+@cache
 def reference(kind: Any) -> JsonSchema:  # noqa: ANN401 - a struct or a generic of structs
     """Return a reference to the schema of a struct."""
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REF)

@@ -218,7 +218,7 @@ def test_databases_are_clones_of_a_template_that_is_migrated_once(folder: Path) 
             first, second = databases.create(), databases.create()
             with psycopg.connect(first) as conn:
                 conn.execute("INSERT INTO things VALUES (1)")
-            servers.truncate(first)
+            servers.empty(first)
             assert count(first, "SELECT count(*) FROM things") == 0
             assert count(first, "SELECT count(*) FROM schema_migrations") == 1
             assert count(second, "SELECT count(*) FROM things") == 0
@@ -233,9 +233,9 @@ def count(url: str, query: str) -> object:
     return row[0]
 
 
-def test_only_databases_of_the_tests_can_be_truncated() -> None:
+def test_only_databases_of_the_tests_can_be_emptied() -> None:
     with pytest.raises(ValueError, match="not a database of the tests"):
-        servers.truncate("postgresql://somewhere/qhronos")
+        servers.empty("postgresql://somewhere/qhronos")
 
 
 def test_a_redis_database_with_keys_in_it_is_not_taken(folder: Path) -> None:

@@ -108,7 +108,7 @@ async def site(api: Api, request: pytest.FixtureRequest) -> AsyncGenerator[Site]
     site = Site(api, await api.limited_to("read", "nothing:*"))
     yield site
     print(request.node.name, dict(sorted(site.seen.items())))  # noqa: T201 - shown with -s, and where it fails
-    assert any(status < 400 for status in site.seen), "nothing passed, so that nothing was tested"
+    assert site.seen.keys() - {401, 403, 404}, "nobody got as far as to what the operation does"
 
 
 @pytest.mark.timeout(120 if BY_HAND is None else 3600)
