@@ -25,7 +25,7 @@ def main() -> int:
     try:
         with psycopg.connect(config.database_url, autocommit=True) as conn:
             applied = schema.migrate(conn)
-    except psycopg.Error as error:
+    except (psycopg.Error, schema.WrongEncoding) as error:
         sys.stderr.write(f"migrations: {error}\n")
         return 1
     for name in applied:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,12 +11,26 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
 from shared import metrics
 from shared.readiness import Readiness
 
 _PATIENCE = 5.0
+_LOOK_EVERY = 0.1
+"""Seconds between two looks whether to stop."""
+
+log = structlog.get_logger()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - named by the library
+        """Say nothing of a probe that hangs up early; the library would print a traceback."""
+        if not isinstance(sys.exception(), OSError):
+            log.exception("operations.crashed")
 
 
 @asynccontextmanager
@@ -60,9 +75,8 @@ async def serve(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the standard library
             """Say nothing: probes come every few seconds."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="operations", daemon=True)
+    server = _Server((host, port), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=[_LOOK_EVERY], name="operations", daemon=True)
     thread.start()
     try:
         yield

@@ -128,9 +128,9 @@ class Databases:
             self._migrate(self.url(self._template))
         return self.url(self._create(str(next(self._numbers)), of=self._template))
 
-    def create_empty(self) -> str:
+    def create_empty(self, options: LiteralString = "") -> str:
         """Return the URL of a new database without a schema, for tests of the migrations."""
-        return self.url(self._create(str(next(self._numbers)), of="template0"))
+        return self.url(self._create(str(next(self._numbers)), of="template0", options=options))
 
     def copy(self, url: str) -> str:
         """Return the URL of a copy of a database to which nobody is connected."""
@@ -153,10 +153,10 @@ class Databases:
         for name in reversed(self._made.copy()):
             self.drop(self.url(name))
 
-    def _create(self, suffix: str, *, of: str) -> str:
+    def _create(self, suffix: str, *, of: str, options: LiteralString = "") -> str:
         name = f"{self._prefix}_{suffix}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        self._execute(statement.format(sql.Identifier(name), sql.Identifier(of)))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} {}")
+        self._execute(statement.format(sql.Identifier(name), sql.Identifier(of), sql.SQL(options)))
         self._made.append(name)
         return name
 

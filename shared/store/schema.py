@@ -21,13 +21,26 @@ class OldSchema(QhronosError):
     """The database's schema is older than this code needs."""
 
 
+class WrongEncoding(QhronosError):
+    """The database cannot hold every text."""
+
+
 def available() -> dict[int, Path]:
     """Return the migration files by number."""
     return {int(path.name[:4]): path for path in sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
 
 
 def migrate(conn: psycopg.Connection) -> list[str]:
-    """Apply the migrations that are missing and return their names. `conn` must be in autocommit mode."""
+    """Apply the migrations that are missing and return their names. `conn` must be in autocommit mode.
+
+    Raises WrongEncoding for a database that is not in UTF8.
+    """
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise WrongEncoding(
+            f"the database's encoding is {encoding}, and Qhronos needs UTF8: "
+            "make another one with `createdb --template=template0 --encoding=UTF8`"
+        )
     conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
     try:
         conn.execute(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
@@ -137,3 +138,15 @@ async def test_a_process_shows_its_own_figures_and_those_of_every_process(proces
 
 def test_a_first_dead_letter_can_be_seen_to_rise_from_none() -> None:
     assert b'qhronos_deliveries_finished_total{status="failed"} ' in metrics.text(metrics.DISPATCHER)
+
+
+def test_a_probe_that_hangs_up_early_leaves_no_trace(process: Process, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(4):
+        with socket.create_connection(("127.0.0.1", process.port)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes by a reset
+            probe.sendall(b"GET /health HTTP/1.0\r\n")
+    with socket.create_connection(("127.0.0.1", process.port)) as probe:
+        probe.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        assert probe.recv(64)
+
+    assert capfd.readouterr() == ("", "")

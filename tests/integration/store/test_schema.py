@@ -9,7 +9,7 @@ import pytest
 
 from shared.store import schema
 from shared.store.pool import open_pool
-from shared.store.schema import OldSchema
+from shared.store.schema import OldSchema, WrongEncoding
 from tests.patience import PATIENCE
 from tests.servers import Databases
 
@@ -35,6 +35,15 @@ def test_migrations_are_numbered_without_a_gap() -> None:
 
 def test_an_empty_database_gets_every_migration(empty: str) -> None:
     assert migrate(empty) == ALL
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(databases: Databases) -> None:
+    url = databases.create_empty("ENCODING 'SQL_ASCII' LOCALE 'C'")
+    try:
+        with pytest.raises(WrongEncoding, match=r"SQL_ASCII.*createdb --template=template0 --encoding=UTF8"):
+            migrate(url)
+    finally:
+        databases.drop(url)
 
 
 def test_migrating_twice_changes_nothing(empty: str) -> None:
