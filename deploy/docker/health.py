@@ -17,7 +17,8 @@ def answers(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
             connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
-            return b" 200 " in connection.recv(64)
+            with connection.makefile("rb") as answer:
+                return b" 200 " in answer.read()[:64]
     except OSError:
         return False
 
