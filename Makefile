@@ -40,7 +40,7 @@ chaos: $(VENV)/dev.stamp ## break one thing after the other under load, for two 
 scale-test: $(VENV)/dev.stamp ## replace each of eight processes under load: make scale-test ARGS="--deliveries 5000"
 	@exec $(BIN)/python -m tests.scale $(ARGS)
 
-bench: $(VENV)/dev.stamp ## measure it all, beside baselines, in about five minutes: make bench ARGS=--quick
+bench: $(VENV)/dev.stamp ## measure it all, beside baselines, in about eight minutes: make bench ARGS=--quick
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(VENV)/made.stamp ## write deploy/requirements/*.txt anew; ARGS=--upgrade takes the newest versions

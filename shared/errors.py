@@ -72,7 +72,7 @@ class InvalidSchedule(QhronosError):
 
     code = "invalid_schedule"
 
-    def __init__(self, message: str, *, part: str, hint: str, example: str, code: str | None = None) -> None:
+    def __init__(self, message: str, *, part: str, hint: str, example: Any, code: str | None = None) -> None:  # noqa: ANN401 - JSON
         super().__init__(message)
         self.part = part
         self.hint = hint

@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 HOST = "127.0.0.1"
 PORT = 8099
-SHOWN = ("webhook-id", "webhook-timestamp", "webhook-signature", "x-qhronos-attempt")
+SHOWN = (
+    "webhook-id", "webhook-timestamp", "webhook-signature", "x-qhronos-signature", "x-qhronos-attempt",
+    "traceparent", "tracestate",
+)  # fmt: skip
 
 
 class Receiver(BaseHTTPRequestHandler):

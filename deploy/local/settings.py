@@ -39,7 +39,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reachable_host(self) -> str:
         """The API's address, or loopback when it listens everywhere."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return _reachable(self.host)
+
+    @property
+    def ready_at(self) -> list[tuple[str, int]]:
+        """Where each service says whether it is ready: the API to its clients, the others on their operations ports."""
+        ports = range(self.ops_port + 1, self.ops_port + len(SERVICES))
+        return [(self.reachable_host, self.port), *((_reachable(self.ops_host), port) for port in ports)]
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
 
 
 def merged(environment: Mapping[str, str], dotenv: Mapping[str, str | None]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from deploy.local.parent import Parent
 from deploy.local.postgres import Postgres
 from deploy.local.server import Server
 from deploy.local.services import Service
-from deploy.local.settings import SERVICES, Settings
+from deploy.local.settings import SERVICES, Settings, bracketed
 from deploy.local.valkey import Valkey
 
 STEP = 0.05
@@ -80,26 +80,27 @@ class Watched:
 
 
 class Announcement:
-    """Prints the banner as soon as the API is ready, and says what it waits for when that takes long."""
+    """Prints the banner as soon as all services are ready, and says what it waits for when that takes long."""
 
     def __init__(self, wanted: Settings, master_token: str) -> None:
-        self._wanted = wanted
+        self._to_ask = wanted.ready_at
         self._banner = banner.text(wanted, master_token)
         self._started_at = time.monotonic()
-        self._made = False
         self._waiting_said = False
 
     def look(self, now: float) -> None:
-        """Ask the API, unless it has been announced."""
-        if self._made:
-            return
-        ready, answer = qhronos.readiness(self._wanted.reachable_host, self._wanted.port)
-        if ready:
-            say(self._banner)
-            self._made = True
-        elif not self._waiting_said and now - self._started_at > IMPATIENT:
-            say(f"still waiting for {self._wanted.base_url}/ready: {answer}")
-            self._waiting_said = True
+        """Ask the services that were not ready the last time."""
+        while self._to_ask:
+            host, port = self._to_ask[0]
+            ready, answer = qhronos.readiness(host, port)
+            if not ready:
+                if not self._waiting_said and now - self._started_at > IMPATIENT:
+                    say(f"still waiting for http://{bracketed(host)}:{port}/ready: {answer}")
+                    self._waiting_said = True
+                return
+            self._to_ask.pop(0)
+            if not self._to_ask:
+                say(self._banner)
 
 
 def ending(code: int) -> str:

@@ -17,10 +17,22 @@ from shared.domain.tokens import Access
 
 Instant = Annotated[
     str,
+    Meta(max_length=40, description="An RFC 3339 instant, with `Z` or an offset.", examples=["2027-03-20T09:00:00Z"]),
+]
+Time = Annotated[
+    str,
     Meta(
         max_length=40,
         description="An RFC 3339 instant; or a local time without offset, together with `timezone`.",
         examples=["2027-03-20T09:00:00Z"],
+    ),
+]
+Times = Annotated[
+    list[Time],
+    Meta(
+        max_length=1000,
+        description="At most 1000 RFC 3339 instants, or local times without offset, together with `timezone`.",
+        examples=[["2027-03-20T09:00:00Z"]],
     ),
 ]
 Tag = Annotated[
@@ -49,9 +61,12 @@ Secret = Annotated[
 class StructuredSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recurrence in words instead of an RRULE."""
 
-    frequency: Literal["secondly", "minutely", "hourly", "daily", "weekly", "monthly", "yearly"]
+    frequency: Annotated[
+        Literal["secondly", "minutely", "hourly", "daily", "weekly", "monthly", "yearly"],
+        Meta(description="One of secondly, minutely, hourly, daily, weekly, monthly, yearly.", examples=["weekly"]),
+    ]
     interval: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
-    by_day: Annotated[list[Annotated[str, Meta(max_length=5)]], Meta(max_length=100, examples=[["MO", "-1FR"]])] = []
+    by_day: Annotated[list[Annotated[str, Meta(max_length=5)]], Meta(max_length=100, examples=[["MO", "FR"]])] = []
     by_month: Annotated[list[int], Meta(max_length=12)] = []
     by_month_day: Annotated[list[int], Meta(max_length=62)] = []
     count: Annotated[int, Meta(ge=1)] | None = None
@@ -92,14 +107,14 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ]
         | None
     ) = None
-    start_time: Instant | UnsetType = UNSET
+    start_time: Time | UnsetType = UNSET
     in_: Annotated[Duration, Meta(description="Instead of `start_time`: this long from now.", examples=["PT15M"])] | (
         UnsetType
     ) = msgspec.field(name="in", default=UNSET)
     timezone: TimeZone = "UTC"
     schedule: Schedule = None
-    rdates: Annotated[list[Instant], Meta(max_length=1000)] = []
-    exdates: Annotated[list[Instant], Meta(max_length=1000)] = []
+    rdates: Times = []
+    exdates: Times = []
     dst_gap: DstGap = "shift"
     webhook_url: Annotated[
         str,
@@ -112,7 +127,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ]
     method: Method = "POST"
     headers: Annotated[
-        dict[str, Annotated[str, Meta(max_length=4096)]],
+        dict[str, Annotated[str, Meta(max_length=4096, description="At most 4096 characters.", examples=["billing"])]],
         Meta(
             max_length=32,
             description="Sent along, but for what the service sets: `webhook-*`, `x-qhronos-*`, `traceparent`, "
@@ -128,9 +143,11 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = None
     timeout: Annotated[Duration, Meta(description="PT1S to PT60S.", examples=["PT15S"])] = DEFAULT_TIMEOUT
-    retry: Retry = Retry()
+    retry: Annotated[
+        Retry, Meta(description="`max_attempts`, `delays`, `jitter` and `max_age`.", examples=[{"max_attempts": 5}])
+    ] = Retry()
     expires_after: Duration | None = None
-    misfire: Misfire = Misfire()
+    misfire: Annotated[Misfire, Meta(description="`policy` and `grace`.", examples=[{"policy": "all"}])] = Misfire()
     overlap: Overlap = "allow"
     hmac_secret: Secret | None = None
     tags: Annotated[list[Tag], Meta(max_length=64, examples=[["system:backup"]])] = []
@@ -153,11 +170,11 @@ class EventChange(msgspec.Struct, frozen=True, kw_only=True):
 class SchedulePreview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A timing to try out before an event is made of it."""
 
-    start_time: Instant
+    start_time: Time
     timezone: TimeZone = "UTC"
     schedule: Schedule = None
-    rdates: Annotated[list[Instant], Meta(max_length=1000)] = []
-    exdates: Annotated[list[Instant], Meta(max_length=1000)] = []
+    rdates: Times = []
+    exdates: Times = []
     dst_gap: DstGap = "shift"
     from_: Instant | None = msgspec.field(name="from", default=None)
     """Inclusive; from the beginning when it is left out."""

@@ -33,11 +33,15 @@ async def require(conn: Connection, caller: Caller, number: int, *, most: int, n
     in_the_way_at = await usage.creation_in_chain(conn, chained, place=created + number - most) or now
     again_at = in_the_way_at + WINDOW
     members = await usage.members_of_chain(conn, chained, sight=caller.sight)
+    advice = (
+        "If something schedules itself without end, delete those that go on, which `errors` names. That makes no room: "
+        if members
+        else ""
+    )
     raise QuotaExceeded(
         f"The webhooks of the event {caller.chain_id}, and of the events that they led to, have created {created} "
-        f"events in the last 24 hours, of at most {most}, and this would add {number}. If something schedules itself "
-        f"without end, delete those that go on, which `errors` names. That makes no room: this would be admitted from "
-        f"{again_at:%Y-%m-%dT%H:%M:%SZ} on.",
+        f"events in the last 24 hours, of at most {most}, and this would add {number}. "
+        f"{advice}{'this' if advice else 'This'} would be admitted from {again_at:%Y-%m-%dT%H:%M:%SZ} on.",
         retry_after=max(1, math.ceil((again_at - now).total_seconds())),
         errors=[_named(member, caller.chain_id) for member in members],
     )

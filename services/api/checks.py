@@ -18,6 +18,7 @@ from shared.settings import Networks
 LARGEST_JSON = 64 * 1024
 """Bytes that `metadata` or `body` may take."""
 LONGEST_DURATION = timedelta(days=3660)
+_USUAL_DURATION = "PT15M"
 
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _CREDENTIALS = re.compile(r"https?://[^/?#]*@", re.IGNORECASE | re.ASCII)
@@ -87,7 +88,7 @@ def headers(given: Mapping[str, str]) -> Iterator[FieldError]:
     for name, value in given.items():
         pointer = "/headers/" + name[:100].replace("~", "~0").replace("/", "~1")
         if not header_rules.is_name(name):
-            yield FieldError(pointer=pointer, message="This is not a header name.", example={"x-team": "billing"})
+            yield FieldError(pointer=pointer, message="This is not a header name.", hint="Such as x-team.")
         elif header_rules.is_reserved(name):
             yield FieldError(pointer=pointer, message="This header is set by the service.", hint="Leave it out.")
         elif name.lower() in seen:
@@ -105,7 +106,9 @@ def duration(pointer: str, text: str, *, at_least: timedelta, at_most: timedelta
         value = durations.parse(text)
     except (ValueError, OverflowError) as error:
         hint = "An ISO 8601 duration of weeks, days, hours, minutes and seconds."
-        yield FieldError(pointer=pointer, message=str(error), hint=hint, example="PT15M")
+        usual = at_least <= durations.parse(_USUAL_DURATION) <= at_most
+        example = _USUAL_DURATION if usual else _seconds(at_most)
+        yield FieldError(pointer=pointer, message=str(error), hint=hint, example=example)
         return
     if not at_least <= value <= at_most:
         message = f"The duration must lie between {_seconds(at_least)} and {_seconds(at_most)}."

@@ -87,6 +87,7 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+        log.info("request.unreadable", request_id=request_id, problem=msg)
 
     def _go_on(self) -> None:
         self._steps += 1

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
@@ -39,7 +40,9 @@ def json_object(raw: bytes) -> dict[str, Json]:
     """Read a body; Malformed when it is not JSON, Invalid when it is no object or holds what cannot be stored."""
     try:
         document = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+    except RecursionError:
+        raise Malformed("The body is nested too deeply to be read.") from None
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Malformed(f"The body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise Invalid([FieldError(pointer="", message="The body must be a JSON object.", example={"name": "…"})])
@@ -83,8 +86,13 @@ def convert(kind: type[S], document: Mapping[str, Json], at: str = "") -> tuple[
 def query(kind: type[S], given: Mapping[str, list[str]]) -> S:
     """Convert the parameters of a query; Invalid with every one that will not do."""
     values: dict[str, Any] = {}
-    errors: list[FieldError] = []
-    for name, field in fields_of(kind).items():
+    known = fields_of(kind)
+    errors = [
+        FieldError(pointer=name[:100], message="This parameter is unknown.", hint=f"Known: {', '.join(sorted(known))}.")
+        for name in given
+        if name not in known
+    ]
+    for name, field in known.items():
         texts = given.get(name, [])
         if len(texts) > 1:
             errors.append(FieldError(pointer=name, message="Give this parameter once."))
@@ -128,8 +136,11 @@ def _convert_field(
             errors.extend(_bad_members(field, cast("dict[str, Json]", value), pointer))
             return
         path = _PATH.search(str(error))
-        steps = "".join(f"/{name or index}" for name, index in _STEP.findall(path[1])) if path else ""
-        errors.append(_error(pointer + steps, _PATH.sub("", str(error)), field.type))
+        steps = [name or index for name, index in _STEP.findall(path[1])] if path else []
+        kind = field.type
+        for _ in steps:
+            kind = _member_of(kind)
+        errors.append(_error("/".join([pointer, *steps]), _PATH.sub("", str(error)), kind))
 
 
 def _bad_members(field: FieldInfo, value: dict[str, Json], pointer: str) -> Iterator[FieldError]:
@@ -138,7 +149,21 @@ def _bad_members(field: FieldInfo, value: dict[str, Json], pointer: str) -> Iter
         try:
             msgspec.convert({name: member}, field.type)
         except ValidationError as error:
-            yield _error(f"{pointer}/{escaped(name)}", _PATH.sub("", str(error)), field.type)
+            yield _error(f"{pointer}/{escaped(name)}", _PATH.sub("", str(error)), _member_of(field.type))
+
+
+def _member_of(kind: Any) -> Any:  # noqa: ANN401 - any annotation
+    """Return the type of what a list or a mapping holds; None when that cannot be told."""
+    if get_origin(kind) in (list, tuple, dict):
+        return get_args(kind)[1 if get_origin(kind) is dict else 0]
+    return next((found for part in _parts(kind) if (found := _member_of(part)) is not None), None)
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
+    """Return the types of which a value may have one; none for a type by itself."""
+    if get_origin(kind) is Annotated:
+        return get_args(kind)[:1]
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
 
 
 def _struct_of(kind: Any) -> type[Struct] | None:  # noqa: ANN401 - any annotation
@@ -149,10 +174,11 @@ def _struct_of(kind: Any) -> type[Struct] | None:  # noqa: ANN401 - any annotati
 def _error(pointer: str, message: str, kind: Any) -> FieldError:  # noqa: ANN401 - any annotation
     if "matching regex" in message:
         message = "This holds a character that is not allowed."
-    meta = next((m for m in _metas(kind) if m.description or m.examples), None)
-    if meta is not None:
-        example = meta.examples[0] if meta.examples else None
-        return FieldError(pointer=pointer, message=message, hint=meta.description, example=example)
+    metas = list(_metas(kind))
+    hint = next((meta.description for meta in metas if meta.description), None)
+    example = next((meta.examples[0] for meta in metas if meta.examples), None)
+    if hint is not None or example is not None:
+        return FieldError(pointer=pointer, message=message, hint=hint, example=example)
     choices = list(_choices(kind))
     if choices:
         return FieldError(pointer=pointer, message=message, hint=f"One of {', '.join(choices)}.", example=choices[0])
@@ -163,14 +189,15 @@ def _choices(kind: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
     if get_origin(kind) is Literal:
         yield from (str(choice) for choice in get_args(kind))
     else:
-        for part in get_args(kind):
+        for part in _parts(kind):
             yield from _choices(part)
 
 
 def _metas(kind: Any) -> Iterator[Meta]:  # noqa: ANN401 - any annotation
+    """Find what is said about a value, the most particular first."""
     if get_origin(kind) is Annotated:
-        yield from (m for m in get_args(kind)[1:] if isinstance(m, Meta))
-    for part in get_args(kind):
+        yield from (m for m in reversed(get_args(kind)[1:]) if isinstance(m, Meta))
+    for part in _parts(kind):
         yield from _metas(part)
 
 
@@ -199,7 +226,9 @@ def _unstorable(document: Mapping[str, Any]) -> Iterator[FieldError]:
                 yield FieldError(pointer=_pointer([*steps, step]), message=message, hint="Leave it out.")
             elif isinstance(value, int) and not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
                 message = "The integer needs more than 64 bits."
-                yield FieldError(pointer=_pointer([*steps, step]), message=message, hint="Send it as a string.")
+                path = [*steps, step]
+                hint = "Send it as a string." if {"metadata", "body"} & {*path} else None
+                yield FieldError(pointer=_pointer(path), message=message, hint=hint)
         else:
             walks.pop()
             del steps[-1:]

@@ -7,16 +7,21 @@ from datetime import UTC, datetime
 
 from shared.errors import FieldError, Invalid
 
-_PATTERN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+_PATTERN = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-](?P<hours>\d\d):(?P<minutes>\d\d))?", re.ASCII
+)
 _EARLIEST, _LATEST = 1900, 9998
+_HOURS, _MINUTES = 24, 60
 HINT = "An RFC 3339 instant, with `Z` or an offset."
 EXAMPLE = "2027-03-20T09:00:00Z"
 
 
 def parse(text: str) -> datetime:
     """Read an instant (aware, UTC) or a local time (naive); ValueError with the reason when it is neither."""
-    if not _PATTERN.fullmatch(text):
+    if not (found := _PATTERN.fullmatch(text)):
         raise ValueError("This is not an RFC 3339 date and time.")
+    if found["hours"] and not (int(found["hours"]) < _HOURS and int(found["minutes"]) < _MINUTES):
+        raise ValueError("The offset must lie between -23:59 and +23:59.")
     try:
         instant = datetime.fromisoformat(text.upper().replace(" ", "T"))
         if not _EARLIEST <= instant.year <= _LATEST:

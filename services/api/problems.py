@@ -78,6 +78,8 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
             status = HTTPStatus(error.status_code)
             if status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 detail = f"{status.phrase}: {request.method} {request.url.path[:_LONGEST_SHOWN]}"
+                if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                    detail += "; a body may have 1 MiB"
                 return answer(
                     status, detail, _CODES.get(status, "malformed_request"), request_id, headers=error.headers
                 )

@@ -28,9 +28,9 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     """How many requests a token, or an address without one, may make at once."""
     rate_limit_refill: Annotated[float, Meta(ge=0.001, le=10_000)] = 10
     """How many per second."""
-    quota_active_events: int = 100_000
+    quota_active_events: Annotated[int, Meta(ge=1)] = 100_000
     """How many active events one `sub` may have when it creates or revives more; the master may have any number."""
-    quota_creates_per_minute: int = 6000
+    quota_creates_per_minute: Annotated[int, Meta(ge=1)] = 6000
     """How many events one `sub` may create in a minute."""
     quota_chain_events: Annotated[int, Meta(ge=1)] = 2000
     """How many events the webhooks of one event, and of those that they lead to, may create in 24 hours."""

@@ -21,16 +21,16 @@ _LISTS = {
     "by_second": "BYSECOND",
     "by_set_pos": "BYSETPOS",
 }
-_EXAMPLES = {
-    "frequency": '{"frequency": "weekly"}',
-    "interval": '{"frequency": "weekly", "interval": 2}',
-    "count": '{"frequency": "daily", "count": 10}',
-    "until": '{"frequency": "daily", "until": "2030-12-31T23:59:59Z"}',
-    "week_start": '{"frequency": "weekly", "interval": 2, "week_start": "SU"}',
-    "by_day": '{"frequency": "monthly", "by_day": ["1MO", "-1FR"]}',
+_EXAMPLES: dict[str, dict[str, object]] = {
+    "frequency": {"frequency": "weekly"},
+    "interval": {"frequency": "weekly", "interval": 2},
+    "count": {"frequency": "daily", "count": 10},
+    "until": {"frequency": "daily", "until": "2030-12-31T23:59:59Z"},
+    "week_start": {"frequency": "weekly", "interval": 2, "week_start": "SU"},
+    "by_day": {"frequency": "monthly", "by_day": ["1MO", "-1FR"]},
 }
 _LARGEST = 9_999_999_999
-_USUAL = '{"frequency": "monthly", "by_month_day": [1, 15]}'
+_USUAL: dict[str, object] = {"frequency": "monthly", "by_month_day": [1, 15]}
 
 
 def rule_from_object(obj: Mapping[str, object]) -> Rule:

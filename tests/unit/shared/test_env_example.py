@@ -85,6 +85,7 @@ def test_a_default_that_is_written_there_is_the_one_that_the_local_run_has() -> 
 def test_only_what_has_no_default_or_an_empty_one_is_commented_out(kind: type[Settings]) -> None:
     names = {PREFIX + field.name.upper() for field in msgspec.structs.fields(kind)}
     written = {name for name, default in defaults_of(kind).items() if default not in ((), None)}
+    written -= {"QHRONOS_ENV"}  # `make run` has a default of its own, which a copy of the file must not change
 
     assert names & ON.keys() == written
 
