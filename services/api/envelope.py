@@ -43,6 +43,8 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # a GET to all that is in here; the server sends no body
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")), _more_headers(scope))
         begun = time.perf_counter()

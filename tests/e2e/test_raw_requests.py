@@ -140,7 +140,6 @@ ANSWERED: dict[str, tuple[str | bytes, list[int]]] = {
     "an unknown expectation": (f"{POST}{CLOSE}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{{}}", [100, 422]),
     "two requests at once": (f"{GET}{TOKEN}\r\n{GET}{CLOSE}\r\n", [200, 401]),
     "a method that nobody knows": (f"PURGE /events HTTP/1.1\r\nHost: a\r\n{TOKEN}{CLOSE}\r\n", [405]),
-    "HEAD": (f"HEAD /health HTTP/1.1\r\nHost: a\r\n{CLOSE}\r\n", [405]),
     "a long path": (f"GET /events/{'a' * 60_000} HTTP/1.1\r\nHost: a\r\n{TOKEN}{CLOSE}\r\n", [404]),
     "a path that climbs": (f"GET /docs/../../etc/passwd HTTP/1.1\r\nHost: a\r\n{TOKEN}{CLOSE}\r\n", [404]),
     "a token of 60 000 characters": (f"{GET}Authorization: Bearer {'a' * 60_000}\r\n{CLOSE}\r\n", [401]),
@@ -155,3 +154,15 @@ async def test_an_odd_request_is_answered_as_what_it_is(port: int, sent: str | b
     seen = await exchange(port, sent.encode("latin-1") if isinstance(sent, str) else sent)
 
     assert seen.statuses == statuses
+
+
+async def test_head_is_answered_as_get_without_the_body(port: int) -> None:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    async with asyncio.timeout(PATIENCE):
+        writer.write(f"HEAD /health HTTP/1.1\r\nHost: a\r\n{CLOSE}\r\n".encode())
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\ncontent-length: 15\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
