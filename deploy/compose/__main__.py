@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from deploy.compose import banner, engine, env_file
 from deploy.local import settings
 from deploy.local.errors import CannotRun, ServerFailed
-from deploy.local.output import say
+from deploy.local.output import refuse, say
 
 DOTENV = Path(".env")
 READY_SECONDS = 120.0
@@ -71,12 +71,8 @@ def main(arguments: Sequence[str]) -> int:
             case _:
                 say("python -m deploy.compose up | down")
                 return 2
-    except CannotRun as error:
-        say(f"cannot run: {error}")
-        return 1
-    except PermissionError as error:
-        say(f"cannot run: no permission for {error.filename}; was it made by another user, such as root?")
-        return 1
+    except (CannotRun, PermissionError) as error:
+        return refuse(error)
     except KeyboardInterrupt:
         return 130
     return 0

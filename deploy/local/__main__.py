@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 
 from deploy.local import lock, ports, settings, supervisor
 from deploy.local.errors import CannotRun
-from deploy.local.output import say
+from deploy.local.output import refuse
 
 
 def main() -> int:
@@ -22,12 +22,8 @@ def main() -> int:
         with lock.held(wanted.data):
             ports.check(wanted)
             supervisor.run(values, wanted, stop)
-    except CannotRun as error:
-        say(f"cannot run: {error}")
-        return 1
-    except PermissionError as error:
-        say(f"cannot run: no permission for {error.filename}; was it made by another user, such as root?")
-        return 1
+    except (CannotRun, PermissionError) as error:
+        return refuse(error)
     return 0
 
 

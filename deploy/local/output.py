@@ -15,6 +15,15 @@ def say(text: str) -> None:
         os.write(sys.stdout.fileno(), f"{text}\n".encode())
 
 
+def refuse(error: Exception) -> int:
+    """Say why it cannot run, and return the exit code."""
+    if isinstance(error, PermissionError):
+        say(f"cannot run: no permission for {error.filename}; was it made by another user, such as root?")
+    else:
+        say(f"cannot run: {error}")
+    return 1
+
+
 def heal() -> None:
     """Point standard output and error to nowhere when their reader has gone: children started later can write again."""
     for descriptor in (1, 2):

@@ -132,16 +132,22 @@ async def test_it_reaches_no_further_than_its_token(pool: Pool, conn: Connection
     assert await progress(conn) == [(1, 1, True)]
 
 
-async def test_many_records_out_of_sight_do_not_end_it(
-    pool: Pool, conn: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "MOST_LOOKED_AT", 2)
-    monkeypatch.setattr(selections, "FEW", 0)
+async def asked_for_behind_four_of_another(conn: Connection) -> OccurrenceId:
+    """Ask for the failures of one event, of which there is one, later than four of an event out of sight."""
     mine = await an_event(conn, msgspec.structs.replace(content_of(), tags=("user:alice",)))
     await failures(conn, await an_event(conn), 4)
     late = (await a_waiting(conn, mine, NOON + 10 * SECOND)).occurrence_id
     await fail_what_is_due(conn)
     await ask_for(conn, sight=Sight(tags=["user:alice"]))
+    return late
+
+
+async def test_many_records_out_of_sight_do_not_end_it(
+    pool: Pool, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(selections, "FEW", 0)
+    late = await asked_for_behind_four_of_another(conn)
 
     await run_on(pool, conn)
     await run_on(pool, conn)
@@ -156,11 +162,7 @@ async def test_of_few_events_no_other_records_are_looked_at(
     pool: Pool, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "MOST_LOOKED_AT", 2)
-    mine = await an_event(conn, msgspec.structs.replace(content_of(), tags=("user:alice",)))
-    await failures(conn, await an_event(conn), 4)
-    late = (await a_waiting(conn, mine, NOON + 10 * SECOND)).occurrence_id
-    await fail_what_is_due(conn)
-    await ask_for(conn, sight=Sight(tags=["user:alice"]))
+    late = await asked_for_behind_four_of_another(conn)
 
     await run_on(pool, conn)
 

@@ -296,9 +296,13 @@ def test_in_any_order_nothing_is_lost_doubled_or_turned_back(
         conn, event = loop.run_until_complete(opened(stack))
 
         class WithStore(Processes):
+            started = 0
+
             def __init__(self) -> None:
                 super().__init__(loop, conn, event)
+                WithStore.started += 1
 
-        run_state_machine_as_test(WithStore, settings=SETTINGS)
+        run_state_machine_as_test(WithStore, settings=SETTINGS)  # its invariants assert after every step
+        assert WithStore.started >= SETTINGS.max_examples
     finally:
         loop.run_until_complete(stack.aclose())

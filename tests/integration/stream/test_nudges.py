@@ -33,5 +33,9 @@ async def test_without_a_nudge_the_wait_ends_in_time(redis: Redis) -> None:
         assert not await one.wait(SHORT)
 
 
-async def test_a_nudge_that_nobody_hears_is_no_failure(redis: Redis) -> None:
+async def test_a_nudge_that_nobody_hears_is_no_failure_and_is_gone(redis: Redis) -> None:
     await nudges.nudge(redis)
+
+    async with nudges.subscribe(redis) as late:
+        await subscribed(late)
+        assert not await late.wait(SHORT)
