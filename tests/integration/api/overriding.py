@@ -5,9 +5,7 @@ from __future__ import annotations
 from tests.integration.api.client import Api, Json
 
 START = "2027-03-22T09:00:00Z"
-
 FIRST, SECOND_ONE, THIRD, FOURTH = (f"2027-03-{day}T09:00:00" for day in (22, 23, 24, 25))
-
 ELSEWHERE = "https://elsewhere.example/hook"
 
 
